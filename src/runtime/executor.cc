@@ -1,0 +1,125 @@
+#include "runtime/executor.h"
+
+#include <utility>
+
+#include "base/assert.h"
+
+namespace asterism {
+
+void Ready::unqueue() {
+  if (next_ == nullptr) return;
+  previous_->next_ = next_;
+  next_->previous_ = previous_;
+  next_ = previous_ = nullptr;
+}
+
+void Timer::arm(Instant at, std::move_only_function<void()> function) {
+  cancel();
+  function_ = std::move(function);
+  executor_.insert(*this, at);
+}
+
+void Timer::cancel() {
+  if (armed()) executor_.erase(*this);
+  function_ = nullptr;
+}
+
+Executor::Executor(const Clock& clock) : clock_(clock) { head_.next_ = head_.previous_ = &head_; }
+
+Executor::~Executor() {
+  ASSERT(heap_.empty());
+  ASSERT(idle());
+  head_.next_ = head_.previous_ = nullptr;
+}
+
+void Executor::post(Ready& ready) {
+  ASSERT(!ready.queued());
+  const bool was_idle = idle();
+  ready.previous_ = head_.previous_;
+  ready.next_ = &head_;
+  head_.previous_->next_ = &ready;
+  head_.previous_ = &ready;
+  if (was_idle) wake();
+}
+
+size_t Executor::run(size_t most) {
+  ASSERT(!running_);
+  running_ = true;
+  size_t ran = 0;
+  fire_due_timers();
+  while (ran < most && !idle()) {
+    Ready& first = *head_.next_;
+    first.unqueue();
+    first.run();
+    ++ran;
+  }
+  running_ = false;
+  return ran;
+}
+
+std::optional<Instant> Executor::next_deadline() const {
+  if (heap_.empty()) return std::nullopt;
+  return heap_.front().at;
+}
+
+void Executor::fire_due_timers() {
+  if (heap_.empty()) return;
+  const Instant now = clock_.now();
+  while (!heap_.empty() && heap_.front().at <= now) {
+    Timer& timer = *heap_.front().timer;
+    erase(timer);
+    // Moved out first, because the function may arm or destroy its own timer.
+    auto function = std::exchange(timer.function_, nullptr);
+    function();
+  }
+}
+
+void Executor::insert(Timer& timer, Instant at) {
+  heap_.push_back({at, next_sequence_++, &timer});
+  timer.index_ = heap_.size() - 1;
+  sift_up(timer.index_);
+  if (timer.index_ == 0) wake();
+}
+
+void Executor::erase(Timer& timer) {
+  const size_t index = std::exchange(timer.index_, Timer::not_armed);
+  ASSERT(index < heap_.size() && heap_[index].timer == &timer);
+  Armed last = heap_.back();
+  heap_.pop_back();
+  if (index == heap_.size()) return;
+  place(index, last);
+  sift_up(index);
+  sift_down(last.timer->index_);
+}
+
+void Executor::place(size_t index, Armed armed) {
+  heap_[index] = armed;
+  armed.timer->index_ = index;
+}
+
+void Executor::sift_up(size_t index) {
+  Armed moving = heap_[index];
+  while (index > 0) {
+    size_t parent = (index - 1) / 4;
+    if (!(moving < heap_[parent])) break;
+    place(index, heap_[parent]);
+    index = parent;
+  }
+  place(index, moving);
+}
+
+void Executor::sift_down(size_t index) {
+  Armed moving = heap_[index];
+  while (true) {
+    size_t least = index * 4 + 1;
+    if (least >= heap_.size()) break;
+    for (size_t child = least + 1; child < heap_.size() && child < index * 4 + 5; ++child)
+      if (heap_[child] < heap_[least]) least = child;
+    if (!(heap_[least] < moving)) break;
+    place(index, heap_[least]);
+    index = least;
+  }
+  place(index, moving);
+}
+
+}  // namespace asterism
