@@ -60,6 +60,7 @@ struct Rpc::Peer {
   Address address;
   std::shared_ptr<Connection> connection;  // frames may queue here before the stream is up
   bool up = false;
+  Stream* stream = nullptr;  // while a conversation goes on
   uint64_t next_request = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Pending>> pending;
   WaitQueue demand;
@@ -116,6 +117,10 @@ Rpc::Peer* Rpc::find(NodeId node) const {
 bool Rpc::connected(NodeId node) const {
   Peer* peer = find(node);
   return node == options_.self || (peer != nullptr && peer->up);
+}
+
+void Rpc::reset(NodeId node) {
+  if (Peer* peer = find(node); peer != nullptr && peer->stream != nullptr) peer->stream->close();
 }
 
 void Rpc::warm_up(NodeId node) {
@@ -200,7 +205,9 @@ Task<void> Rpc::peer_loop(Peer& peer) {
     auto stream = co_await with_timeout(options_.connect_timeout, dial(network_, peer.address));
     if (stream) {
       const Instant began = executor_.now();
+      peer.stream = stream->get();
       Status ended = co_await converse(peer, **stream);
+      peer.stream = nullptr;
       log_.debug("connection to node {} ended: {}", peer.node, ended.error().to_string());
       if (executor_.now() - began > 1s) delay = options_.reconnect_delay_least;
     }

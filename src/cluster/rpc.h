@@ -63,6 +63,8 @@ class Rpc {
   /// Opens the connection to a peer before it is needed.
   void warm_up(NodeId node);
   bool connected(NodeId node) const;
+  /// Gives the connection to a peer up; calls under way fail with `closed` and a new one is opened on demand.
+  void reset(NodeId node);
 
  private:
   struct Connection;
