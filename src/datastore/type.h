@@ -112,6 +112,10 @@ bool allows_empty(TypeKind kind);
 /// Whether `value` is a well-formed value of `type`. The message is Cassandra's ("Expected 4 or 0 byte int (3)").
 Status validate(const DataType& type, BytesView value);
 
+/// The value with every set and map in it, however deep, sorted by compare() and without duplicates (of a map's equal
+/// keys the last one stays): what the store keeps of a set or map that a client sent. `value` must be valid.
+Bytes normalize(const DataType& type, BytesView value);
+
 /// Cassandra's order: <0, 0 or >0. Both values must have passed validate(). Empty sorts first. Values that
 /// compare equal may differ in bytes: decimal 1.0 and 1.00, varint with spare sign bytes, NaNs, booleans other than
 /// 0/1.
