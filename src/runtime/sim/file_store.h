@@ -104,8 +104,9 @@ class FileStore {
   /// Flips one bit of a random byte of a random file whose path starts with `prefix`. Returns "path:offset", or "".
   std::string flip_random_byte(Random& random, const std::string& prefix = "");
   void set_capacity(uint64_t bytes);
+  uint64_t capacity();
   uint64_t used_bytes();
-  /// How likely each append, read and sync fails with `io`.
+  /// How likely each append and sync fails with `io`, and each 4 KiB of a file is unreadable for good.
   void set_error_rates(double append, double read, double sync);
   /// Planted bug: syncs of files whose path contains `part` succeed and do nothing. "" for all; unset with clear.
   void set_sync_skipped(std::string part);
@@ -128,9 +129,7 @@ class FileStore {
 
   Status change(Inode& file, const char* kind, uint64_t size, double error_rate);
   void note(BytesView kind, uint64_t identity, uint64_t step, uint64_t size);
-  bool lucky(Inode& file, double probability, uint64_t salt);
-  Status add_name(const std::string& path, const Ref& inode);
-  void drop_name(const std::string& path, bool log);
+  bool lucky(const Inode& file, double probability, uint64_t step, uint64_t salt) const;
   void apply(Names& names, const NameChange& change);
   void tear(Inode& file);
   bool has_directory(const Names& names, const std::string& path) const;

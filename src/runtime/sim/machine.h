@@ -103,6 +103,7 @@ class Machine {
   /// SIGSTOP for a while: nothing of it runs, timers are late, network buffers fill.
   void freeze(Duration time);
   void thaw();
+  void set_drift(int64_t drift_ppm);
 
   bool running() const { return running_; }
   bool powered() const { return powered_; }
@@ -119,6 +120,7 @@ class Machine {
   void complete(std::move_only_function<void()> completion);
   /// Adds to the virtual time that the current turn takes.
   void charge(Duration time) { charged_ += time; }
+  MachineNetwork& network_port() { return *network_; }
   void trace(EventKind kind, uint64_t a, uint64_t b = 0) { simulation_.trace(kind, index_, a, b); }
   void tell(std::string_view line) { simulation_.tell(index_, line); }
   SeededRandom& luck() { return luck_; }

@@ -51,25 +51,33 @@ class SimDisk final : public Disk {
 
   /// Operations under way take effect or not, as luck has it. Power: what was not synced is at risk as well.
   void crash(bool power);
+  /// The process ends cleanly: what it started takes effect.
+  void finish();
   /// Forgets callbacks of the process that ended.
   void drop_pending();
   void start();
-  /// Waits for RocksDB's background work, and mixes what was done to files into the trace.
+  /// Called after each turn: waits for RocksDB's background work, charges the machine for what RocksDB did in the turn
+  /// and mixes it into the trace.
   void settle();
 
  private:
   friend class SimFile;
   enum class Cost : uint8_t { append, read, sync, metadata };
-  struct Queue;      // operations of one file, or the names of the disk, in order
-  struct Operation;  // one of them
-  struct Blocking;   // one run_blocking
+  struct Queue;     // operations of one file, or those on names, in order
+  struct Blocking;  // one run_blocking
 
   Duration latency(Cost cost, uint64_t bytes);
   template <class T>
   void submit(const std::shared_ptr<Queue>& queue, Cost cost, uint64_t bytes,
               std::move_only_function<Result<T>()> effect, Callback<T> done);
   void finish_first(const std::shared_ptr<Queue>& queue);
+  std::shared_ptr<Queue> make_queue();
   void run_blocking_now(uint64_t id);
+  void end_operations(bool all);
+  void cut_off_blocking_work();
+  /// The virtual time that changes to files took since the last call.
+  Duration account();
+  void update_rocksdb_time();
 
   Machine& machine_;
   DiskOptions options_;
@@ -80,6 +88,8 @@ class SimDisk final : public Disk {
   uint64_t next_id_ = 0;
   std::map<uint64_t, std::weak_ptr<Queue>> queues_;
   std::map<uint64_t, std::unique_ptr<Blocking>> blocking_;
+  StoreCounters accounted_;
+  uint64_t traced_hash_ = 0;
 };
 
 }  // namespace asterism::sim

@@ -75,7 +75,6 @@ class NetworkFabric {
 
  private:
   friend class Connection;
-  friend class SimStream;
   friend class SimListener;
   friend class MachineNetwork;
   struct Link;
@@ -83,17 +82,19 @@ class NetworkFabric {
 
   Link& link(uint32_t from, uint32_t to);
   /// When `bytes` that leave now arrive.
-  Instant arrival(uint32_t from, uint32_t to, size_t bytes);
-  void wake_link(Link& link);
-  void dial(const std::shared_ptr<Dial>& dial);
-  void forget(uint64_t connection);
-  Machine* machine_at(const Machine& from, const std::string& host);
+  Instant arrival(Link& link, size_t bytes);
+  /// What was held back may go on.
+  void resume(const std::function<bool(const Connection&)>& concerned);
+  void knock(const std::shared_ptr<Dial>& dial);
+  void answer(const std::shared_ptr<Dial>& dial, Machine& target);
+  void finish(const std::shared_ptr<Dial>& dial, Result<std::unique_ptr<Stream>> result);
+  Machine* machine_at(Machine& from, const std::string& host);
 
   Simulation& simulation_;
   NetworkOptions options_;
   SeededRandom luck_;
   uint64_t next_connection_ = 1;
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<Link>> links_;
+  std::unordered_map<uint64_t, std::unique_ptr<Link>> links_;  // its order matters to nothing
   std::map<uint64_t, std::shared_ptr<Connection>> connections_;
   std::map<std::string, Machine*> hosts_;
 };
@@ -107,6 +108,7 @@ class MachineNetwork final : public Network {
   void connect(const Address& address, Callback<std::unique_ptr<Stream>> done) override;
 
  private:
+  friend class Machine;
   friend class NetworkFabric;
   friend class SimListener;
 
