@@ -27,14 +27,21 @@ class FunctionMerge final : public rocksdb::MergeOperator {
     for (const auto& operand : in.operand_list) operands.push_back(view(operand));
     std::optional<BytesView> existing;
     if (in.existing_value != nullptr) existing = view(*in.existing_value);
-    return function_(view(in.key), existing, operands, out->new_value);
+    // RocksDB's string may still hold the outcome for another key.
+    Bytes merged;
+    if (!function_(view(in.key), existing, operands, merged)) return false;
+    out->new_value = std::move(merged);
+    return true;
   }
   bool PartialMergeMulti(const rocksdb::Slice& key, const std::deque<rocksdb::Slice>& list, std::string* out,
                          rocksdb::Logger*) const override {
     std::vector<BytesView> operands;
     operands.reserve(list.size());
     for (const auto& operand : list) operands.push_back(view(operand));
-    return function_(view(key), std::nullopt, operands, *out);
+    Bytes merged;
+    if (!function_(view(key), std::nullopt, operands, merged)) return false;
+    *out = std::move(merged);
+    return true;
   }
 
  private:

@@ -275,8 +275,12 @@ class StoreFileSystem final : public rocksdb::FileSystem {
 }  // namespace
 
 std::unique_ptr<RocksEnv> RocksEnv::make(FileStore& store) {
-  auto base = rocksdb::NewCompositeEnv(std::make_shared<StoreFileSystem>(store));
-  return std::unique_ptr<RocksEnv>(new RocksEnv(std::move(base), std::make_shared<RocksClock>()));
+  auto files = std::make_shared<StoreFileSystem>(store);
+  auto env = std::unique_ptr<RocksEnv>(new RocksEnv(rocksdb::NewCompositeEnv(files), std::make_shared<RocksClock>()));
+  // The wrapper would go through the older file interface otherwise.
+  env->file_system_ = files;
+  env->drop_locks_ = [files = files.get()] { files->drop_locks(); };
+  return env;
 }
 
 RocksEnv::RocksEnv(std::unique_ptr<rocksdb::Env> base, std::shared_ptr<RocksClock> clock)
@@ -343,7 +347,7 @@ void RocksEnv::settle() {
 
 void RocksEnv::set_time(int64_t us) { clock_->set(us); }
 
-void RocksEnv::drop_locks() { static_cast<StoreFileSystem*>(GetFileSystem().get())->drop_locks(); }
+void RocksEnv::drop_locks() { drop_locks_(); }
 
 rocksdb::Status RocksEnv::GetHostName(char* name, uint64_t size) {
   if (size == 0) return rocksdb::Status::InvalidArgument("no room for the host's name");

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -70,6 +71,7 @@ class RocksEnv final : public rocksdb::EnvWrapper {
 
   std::unique_ptr<rocksdb::Env> base_;
   std::shared_ptr<RocksClock> clock_;
+  std::function<void()> drop_locks_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
