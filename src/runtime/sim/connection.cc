@@ -183,6 +183,8 @@ void Connection::refuse(int side) {
 void Connection::room(int side) {
   Side& peer = sides_[1 - side];
   if (peer.unsent.empty() || peer.gone) return;
+  // Small news of room would be answered by ever smaller segments.
+  if (sides_[side].buffered > fabric_.options_.window_bytes / 4 * 3) return;
   if (link_to(1 - side).blocked) {
     peer.window_held = true;
     return;

@@ -4,11 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/sim/simulation.h"
+#include "runtime/sim/machine.h"
 
 namespace asterism::sim {
-
-class Machine;
 
 /// Swarm testing: each run has its own mix of faults. A rate is the mean time between two faults of a kind over the
 /// whole cluster; zero switches the kind off.
@@ -50,20 +48,23 @@ class Nemesis {
  private:
   using Action = void (Nemesis::*)();
   void arm(Duration mean, Action action);
+  void later(Duration wait, std::move_only_function<void()> function);
+  Machine& any() { return *machines_[random_.below(machines_.size())]; }
   Machine* pick_healthy();
-  void mark_down(Machine& machine, Duration time);
+  void mark_down(const Machine& machine, Duration time);
   size_t down() const;
   Duration some(Duration most);
+  std::vector<uint32_t> all_but(const Machine& machine) const;
+  void crash(Machine& machine, Crash kind);
+  void cut(const std::vector<uint32_t>& side, const std::vector<uint32_t>& other, bool one_way, Duration time);
 
   void crash_kill();
   void crash_power();
-  void crash(Machine& machine, bool power);
   void crash_all();
   void freeze();
   void cut_one();
   void cut_halves();
   void cut_one_way();
-  void cut(const std::vector<uint32_t>& side, const std::vector<uint32_t>& other, bool one_way);
   void clog();
   void reset();
   void slow_disk();
@@ -77,8 +78,7 @@ class Nemesis {
   size_t down_max_;
   SeededRandom random_;
   std::vector<Instant> down_until_;
-  std::vector<std::vector<EventId>> events_;
-  std::vector<EventId> armed_;
+  std::vector<EventId> events_;
   bool active_ = false;
 };
 

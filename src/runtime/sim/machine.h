@@ -35,10 +35,10 @@ struct CpuCost {
 };
 
 struct MachineOptions {
-  std::string name;
-  std::string host;  // "" for one made from the machine's number
-  CpuCost cpu;
-  DiskOptions disk;
+  std::string name{};
+  std::string host{};  // "" for one made from the machine's number
+  CpuCost cpu{};
+  DiskOptions disk{};
   /// How fast its oscillator runs, and what its wall clock is off by at the start.
   int64_t drift_ppm = 0;
   Duration wall_offset{0};
@@ -88,6 +88,7 @@ class Machine {
   Executor& executor() { return executor_; }
   Network& network();
   SimDisk& disk() { return *disk_; }
+  uint64_t normal_capacity() const { return options_.disk.store.capacity_bytes; }
   LogSink& log_sink() { return log_sink_; }
   Log log(std::string component) { return Log(log_sink_, std::move(component), simulation_.options().log_level); }
 

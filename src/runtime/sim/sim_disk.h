@@ -21,7 +21,7 @@ struct DiskOptions {
   Duration sync_base = 100us, sync_tail = 300us;
   Duration metadata_base = 10us, metadata_tail = 20us;
   uint64_t bytes_per_second = 500'000'000;
-  StoreOptions store;
+  StoreOptions store{};
 };
 
 class SimDisk final : public Disk {
