@@ -56,6 +56,7 @@ class Coordinator final : public TableService {
 
   Task<Served<ReadPage>> read_once(const TablePtr& table, const ReadCommand& command, Consistency consistency,
                                    Instant deadline, bool& retry);
+  void ask(const std::shared_ptr<ReadState>& state, NodeId node, bool digest_only);
   Task<void> read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only);
   Task<Served<ReadPage>> reconcile(std::shared_ptr<ReadState> state, const Route& route, Instant deadline);
   Task<void> speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare);

@@ -286,6 +286,7 @@ void Host::receive(NodeId from, BytesView batch) {
 }
 
 void Host::report_unreachable(NodeId node) {
+  unreachable_.insert(node);
   for (auto& [id, group] : groups_) {
     if (!group->raft->configuration().contains(node)) continue;
     group->raft->report_unreachable(node);
@@ -329,6 +330,11 @@ void Host::tick() {
     if (group.raft->quiet() && !group.touched && !group.raft->has_output()) {
       group.awake = false;
       awake_.erase(id);
+      // A group that goes to rest under a leader that is dead already must hear of it.
+      if (unreachable_.contains(group.raft->leader())) {
+        group.raft->report_unreachable(group.raft->leader());
+        touch(group);
+      }
     } else {
       touch(group);
     }

@@ -63,8 +63,9 @@ class Host {
 
   /// A batch from another node's host. Malformed ones are dropped.
   void receive(NodeId from, BytesView batch);
-  /// The node does not answer or its connection broke.
+  /// The node does not answer or its connection broke; and that it answers again.
   void report_unreachable(NodeId node);
+  void report_reachable(NodeId node) { unreachable_.erase(node); }
 
   struct Committed {
     LogIndex index;
@@ -120,6 +121,7 @@ class Host {
   WriteAheadLog* wal_ = nullptr;
   std::map<ShardId, std::unique_ptr<GroupLog>> replayed_;
   std::unordered_map<ShardId, std::unique_ptr<Group>> groups_;
+  std::set<NodeId> unreachable_;
   std::set<ShardId> awake_;             // are ticked
   std::vector<ShardId> touched_;        // have output to carry out
   std::map<NodeId, Bytes> outgoing_;    // batches of this turn

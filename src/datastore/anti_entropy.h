@@ -1,0 +1,76 @@
+// The background comparison that makes replicas equal: hash trees over token ranges, then the rows that differ.
+#pragma once
+
+#include <vector>
+
+#include "cluster/liveness.h"
+#include "datastore/replica_service.h"
+
+namespace asterism::datastore {
+
+struct AntiEntropyOptions {
+  /// A pause between two shards, so that a full round never takes a noticeable part of the node.
+  Duration pause = 500ms;
+  /// A shard that was found equal and has not been written since is not compared again before this.
+  Duration again_after = std::chrono::minutes(10);
+  Defects defects;
+};
+
+/// Two replicas of a shard that differ, as verify() reports them.
+struct Difference {
+  ShardId shard;
+  std::string keyspace, table;
+  NodeId a, b;
+  uint64_t ranges = 0;  // token ranges in which they differ
+  std::string what;     // where a replica could not be asked
+};
+
+/// Used by one core. Registers its RPC handlers.
+class AntiEntropy {
+ public:
+  AntiEntropy(AntiEntropyOptions options, NodeId self, Executor& executor, Rpc& rpc, MetadataService& metadata,
+              const ClusterState& cluster, const Schema& schema, Liveness& liveness, ReplicaService& service,
+              Replica& replica, Log log);
+  ~AntiEntropy();
+
+  /// Begins to go round the shards whose first live replica this node is.
+  void start();
+  /// Compares all replicas of every shard, without changing anything.
+  Task<Result<std::vector<Difference>>> verify(Instant deadline);
+  /// Makes the shards that this node replicates equal to all their replicas, now.
+  Task<Status> repair_all(Instant deadline);
+
+  struct Counters {
+    uint64_t compared = 0, differing = 0, rows_pulled = 0, rows_pushed = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  Task<void> rounds();
+  Task<Status> repair_shard(ShardId id, Instant deadline);
+  Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline);
+  Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline);
+  Task<Result<std::vector<uint64_t>>> hashes(NodeId node, const RequestView& view, uint32_t table, TokenRange range,
+                                             Instant deadline);
+  Task<Result<std::vector<uint64_t>>> own_hashes(uint32_t table, TokenRange range);
+  Task<Result<Bytes>> serve_hashes(RpcRequest request);
+  Task<Result<Bytes>> serve_rows(RpcRequest request);
+  Task<Result<ReadResult>> rows(NodeId node, const RequestView& view, const ReadCommand& command, Instant deadline);
+  RequestView view_of(const Shard& shard) const;
+
+  AntiEntropyOptions options_;
+  NodeId self_;
+  Executor& executor_;
+  Rpc& rpc_;
+  MetadataService& metadata_;
+  const ClusterState& cluster_;
+  const Schema& schema_;
+  Liveness& liveness_;
+  ReplicaService& service_;
+  Replica& replica_;
+  Log log_;
+  Counters counters_;
+  TaskGroup tasks_;
+};
+
+}  // namespace asterism::datastore

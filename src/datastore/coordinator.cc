@@ -1,0 +1,524 @@
+#include "datastore/coordinator.h"
+
+#include <algorithm>
+
+#include "datastore/merge_results.h"
+#include "runtime/timeout.h"
+
+namespace asterism::datastore {
+
+constexpr Duration retry_delay = 10ms;
+
+static RequestFailure failure(RequestFailure::Kind kind, std::string message) {
+  RequestFailure out;
+  out.kind = kind;
+  out.message = std::move(message);
+  return out;
+}
+
+Coordinator::Coordinator(CoordinatorOptions options, Executor& executor, Rpc& rpc, MetadataService& metadata,
+                         const ClusterState& cluster, const Schema& schema, Liveness& liveness,
+                         ReplicaService& replicas, Replica& replica, Hints& hints, Log log)
+    : options_(std::move(options)),
+      executor_(executor),
+      rpc_(rpc),
+      metadata_(metadata),
+      cluster_(cluster),
+      schema_(schema),
+      liveness_(liveness),
+      replicas_(replicas),
+      replica_(replica),
+      hints_(hints),
+      log_(std::move(log)),
+      requests_(options_.max_requests),
+      tasks_(executor) {}
+
+Coordinator::~Coordinator() { tasks_.cancel(); }
+
+/// The replicas of a request, and what they have to be told of the cluster.
+struct Coordinator::Route {
+  Requirement requirement;
+  RequestView view;
+};
+
+RequestView Coordinator::view_of(const std::vector<const Shard*>& shards) const {
+  RequestView view;
+  view.metadata_index = metadata_.applied_index();
+  for (const Shard* shard : shards) view.shards.emplace_back(shard->id, shard->epoch);
+  return view;
+}
+
+Result<Coordinator::Route> Coordinator::route(const std::string& keyspace, int64_t token,
+                                              Consistency consistency) const {
+  const Shard* shard = cluster_.find(keyspace, token);
+  if (shard == nullptr) return fail(ErrorCode::not_found, "keyspace {} has no shards", keyspace);
+  TRY(Requirement requirement, require(consistency, shard->replicas, cluster_, options_.datacenter));
+  if (options_.defects.has(Defect::quorum_off_by_one) && requirement.required > 1) --requirement.required;
+  return Route{std::move(requirement), view_of({shard})};
+}
+
+static RequestFailure failure_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::overloaded: return failure(RequestFailure::Kind::overloaded, error.message);
+    case ErrorCode::timeout: return failure(RequestFailure::Kind::timeout, error.message);
+    case ErrorCode::invalid_argument:
+    case ErrorCode::not_found:
+    case ErrorCode::too_large:
+    case ErrorCode::unsupported: return failure(RequestFailure::Kind::invalid, error.message);
+    default: return failure(RequestFailure::Kind::failure, error.to_string());
+  }
+}
+
+/// Counts the answers that a request waits for. Shared by the waiting request and the tasks that talk to replicas,
+/// some of which end after it.
+struct Tally {
+  uint32_t required = 0;
+  uint32_t received = 0, outstanding = 0, failures = 0, timeouts = 0;
+  bool wrong_epoch = false, overloaded = false, gone = false;
+  WaitQueue changed;
+
+  bool reached() const { return received >= required; }
+  bool hopeless() const { return received + outstanding < required; }
+  void count_error(const Error& error) {
+    wrong_epoch |= error.code == ErrorCode::wrong_epoch;
+    overloaded |= error.code == ErrorCode::overloaded;
+    gone |= error.code == ErrorCode::not_found;
+    // A connection that broke says as little as silence.
+    const bool unknown = error.code == ErrorCode::timeout || error.code == ErrorCode::closed ||
+                         error.code == ErrorCode::unavailable || error.code == ErrorCode::wrong_epoch;
+    ++(unknown ? timeouts : failures);
+  }
+  RequestFailure describe(Consistency consistency) const {
+    RequestFailure out;
+    out.kind = gone                                        ? RequestFailure::Kind::invalid
+               : overloaded && received == 0               ? RequestFailure::Kind::overloaded
+               : failures > 0 && failures + received >= required ? RequestFailure::Kind::failure
+                                                           : RequestFailure::Kind::timeout;
+    out.consistency = consistency;
+    out.required = required;
+    out.received = received;
+    out.failures = failures;
+    out.message = gone ? "the table was dropped" : "too few replicas answered";
+    return out;
+  }
+};
+
+static RequestFailure unavailable(Consistency consistency, uint32_t required, uint32_t alive) {
+  RequestFailure out = failure(RequestFailure::Kind::unavailable, "too few replicas are up");
+  out.consistency = consistency;
+  out.required = required;
+  out.received = alive;
+  return out;
+}
+
+// Writes.
+
+struct Coordinator::WriteState : Tally {
+  bool hint_counts = false;  // ANY
+  RequestView view;
+  Bytes mutation;
+  Instant deadline;
+};
+
+Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts) {
+  Status written;
+  if (node == options_.self) {
+    written = co_await with_deadline(state->deadline, replicas_.write(state->view, state->mutation, state->deadline));
+  } else if (!liveness_.up(node)) {
+    written = fail(ErrorCode::unavailable, "node {} is down", node);
+  } else {
+    auto reply = co_await rpc_.call(node, rpc_method::write, ReplicaService::encode_write(state->view, state->mutation),
+                                    state->deadline);
+    if (!reply) written = fail(reply.error());
+  }
+  const bool hint = !written && written.error().code != ErrorCode::not_found && node != options_.self;
+  if (hint && state->hint_counts) {
+    if (Status hinted = co_await hints_.store(node, state->mutation); hinted) written = {};
+  }
+  if (counts) {
+    --state->outstanding;
+    if (written) {
+      ++state->received;
+    } else {
+      state->count_error(written.error());
+    }
+    if (state->reached() || state->hopeless()) state->changed.wake_all();
+  }
+  if (hint && !state->hint_counts) co_await hints_.store(node, state->mutation);
+}
+
+Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& mutation, int64_t token,
+                                           Consistency consistency, Instant deadline, bool& retry) {
+  retry = false;
+  auto routed = route(table->keyspace, token, consistency);
+  if (!routed) co_return std::unexpected(failure_of(routed.error()));
+  const Requirement& requirement = routed->requirement;
+  const uint32_t alive = count_up(requirement.counted, liveness_);
+  if (alive < requirement.required) co_return std::unexpected(unavailable(consistency, requirement.required, alive));
+
+  auto state = std::make_shared<WriteState>();
+  state->hint_counts = consistency == Consistency::any;
+  state->required = std::max(requirement.required, 1u);
+  state->outstanding = static_cast<uint32_t>(requirement.counted.size());
+  state->view = std::move(routed->view);
+  state->mutation = mutation;
+  state->deadline = deadline;
+  for (NodeId node : requirement.counted) tasks_.spawn(write_to(state, node, true));
+  for (NodeId node : requirement.others) tasks_.spawn(write_to(state, node, false));
+  while (!state->reached() && !state->hopeless()) co_await state->changed.wait();
+  if (state->reached()) co_return Served<void>{};
+  retry = state->wrong_epoch;
+  co_return std::unexpected(state->describe(consistency));
+}
+
+Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Consistency consistency,
+                                              Instant deadline) {
+  ++counters_.writes;
+  auto permit = requests_.try_acquire();
+  if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
+  if (mutation.size() > Mutation::max_bytes)
+    co_return std::unexpected(failure(RequestFailure::Kind::invalid,
+                                      fmt::format("Mutation of {} bytes is too large for the maximum size of {}",
+                                                  mutation.size(), Mutation::max_bytes)));
+  auto view = MutationView::decode(mutation);
+  ASSERT(view.has_value());
+  const int64_t token = view->token;
+  while (true) {
+    bool retry = false;
+    auto served = co_await write_once(table, mutation, token, consistency, deadline, retry);
+    if (served) co_return served;
+    // The shards changed under the request: this node learns of it by the metadata log.
+    if (!retry || executor_.now() + retry_delay >= deadline) {
+      ++counters_.failures;
+      co_return served;
+    }
+    co_await sleep_for(retry_delay);
+  }
+}
+
+Task<Served<void>> Coordinator::write(TablePtr table, Mutation mutation, Consistency consistency, Instant deadline) {
+  if (mutation.empty()) co_return Served<void>{};
+  co_return co_await write_encoded(std::move(table), std::move(mutation).take(), consistency, deadline);
+}
+
+// Batches. A logged batch is written down here first: batches table (u32), sequence (u64) → varint count, mutations.
+
+static Bytes batch_key(uint64_t sequence) {
+  Bytes key;
+  ByteWriter out(key);
+  out.u32_be(batches_table);
+  out.u64_be(sequence);
+  return key;
+}
+
+Task<Served<void>> Coordinator::write_all(std::vector<TableMutation> mutations, bool logged, Consistency consistency,
+                                          Instant deadline) {
+  std::erase_if(mutations, [](const TableMutation& entry) { return entry.mutation.empty(); });
+  if (mutations.empty()) co_return Served<void>{};
+  logged &= mutations.size() > 1;
+  const Bytes key = batch_key(next_batch_);
+  if (logged) {
+    ++next_batch_;
+    Bytes value;
+    ByteWriter out(value);
+    out.varint(mutations.size());
+    for (const auto& entry : mutations) out.sized(entry.mutation.encoded());
+    if (value.size() > Mutation::max_bytes)
+      co_return std::unexpected(failure(RequestFailure::Kind::invalid, "Batch too large"));
+    std::vector<Replica::Change> changes;
+    changes.push_back({key, std::move(value)});
+    Status kept = co_await with_deadline(deadline, replica_.write_own(std::move(changes)));
+    if (!kept) co_return std::unexpected(failure_of(kept.error()));
+  }
+  TaskGroup writing(executor_);
+  std::optional<RequestFailure> failed;
+  for (auto& entry : mutations) {
+    writing.spawn([](Coordinator& self, TablePtr table, Bytes mutation, Consistency level, Instant until,
+                     std::optional<RequestFailure>& out) -> Task<void> {
+      auto served = co_await self.write_encoded(std::move(table), std::move(mutation), level, until);
+      if (!served && !out) out = served.error();
+    }(*this, entry.table, std::move(entry.mutation).take(), consistency, deadline, failed));
+  }
+  co_await writing.join();
+  // A batch that failed stays written down until start() of the next life, or until it is tried again below.
+  if (logged && !failed) {
+    std::vector<Replica::Change> removal;
+    removal.push_back({key, std::nullopt});
+    tasks_.spawn([](Replica& replica, std::vector<Replica::Change> changes) -> Task<void> {
+      co_await replica.write_own(std::move(changes));
+    }(replica_, std::move(removal)));
+  } else if (logged) {
+    auto stored = replica_.get(key);
+    if (stored && *stored) tasks_.spawn(finish_batch(key, std::move(**stored)));
+  }
+  if (failed) co_return std::unexpected(*failed);
+  co_return Served<void>{};
+}
+
+/// Writes the mutations of a logged batch until each has reached a replica or a hint, then forgets the batch.
+Task<void> Coordinator::finish_batch(Bytes key, Bytes value) {
+  ByteReader in(value);
+  const uint64_t count = in.varint();
+  for (uint64_t i = 0; i < count && !in.failed(); ++i) {
+    const Bytes mutation(in.sized());
+    auto view = MutationView::decode(mutation);
+    if (!view) continue;
+    while (true) {
+      TablePtr table = schema_.table(view->table);
+      if (!table) break;
+      if (co_await write_encoded(table, mutation, Consistency::any, executor_.now() + 2s)) break;
+      co_await sleep_for(1s);
+    }
+  }
+  std::vector<Replica::Change> removal;
+  removal.push_back({std::move(key), std::nullopt});
+  co_await replica_.write_own(std::move(removal));
+}
+
+Status Coordinator::start() {
+  auto it = replica_.iterate({batch_key(0), batch_key(UINT64_MAX), false});
+  for (it.seek_first(); it.valid(); it.next()) {
+    next_batch_ = load_big_endian<uint64_t>(it.key().data() + 4) + 1;
+    tasks_.spawn(finish_batch(Bytes(it.key()), Bytes(it.value())));
+  }
+  return it.status();
+}
+
+// Reads.
+
+struct Coordinator::ReadState : Tally {
+  size_t spare = 0;  // replicas that could still be asked
+  RequestView view;
+  ReadCommand command;
+  Instant deadline;
+  struct Answer {
+    NodeId node;
+    bool digest_only = false;
+    Bytes bytes;
+  };
+  std::vector<Answer> answers;
+  bool data_present() const {
+    return std::ranges::any_of(answers, [](const Answer& answer) { return !answer.digest_only; });
+  }
+  bool ready() const { return reached() && data_present(); }
+  bool over() const { return ready() || (outstanding == 0 && spare == 0); }
+};
+
+void Coordinator::ask(const std::shared_ptr<ReadState>& state, NodeId node, bool digest_only) {
+  ++state->outstanding;
+  tasks_.spawn(read_from(state, node, digest_only));
+}
+
+Task<void> Coordinator::read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only) {
+  const Instant began = executor_.now();
+  Result<Bytes> reply;
+  if (node == options_.self) {
+    reply = co_await replicas_.read(state->view, state->command, digest_only, state->deadline);
+  } else {
+    reply = co_await rpc_.call(node, rpc_method::read,
+                               ReplicaService::encode_read(state->view, state->command, digest_only), state->deadline);
+    if (reply) usual_read_ += (executor_.now() - began - usual_read_) / 16;
+  }
+  --state->outstanding;
+  if (reply) {
+    ++state->received;
+    state->answers.push_back({node, digest_only, std::move(*reply)});
+  } else {
+    state->count_error(reply.error());
+  }
+  if (state->over()) state->changed.wake_all();
+}
+
+/// Asks replicas that were left out, one after the other, when those asked take longer than usual or fail.
+Task<void> Coordinator::speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare) {
+  for (NodeId node : spare) {
+    const uint32_t failed_before = state->failures + state->timeouts;
+    const Duration wait = std::clamp<Duration>(usual_read_ * 4, 2ms, 200ms);
+    const Instant until = executor_.now() + wait;
+    while (executor_.now() < until && state->failures + state->timeouts == failed_before && !state->ready())
+      co_await sleep_for(wait / 4);
+    if (state->ready()) co_return;
+    ++counters_.speculations;
+    --state->spare;
+    ask(state, node, false);
+  }
+}
+
+Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCommand& command,
+                                                   Consistency consistency) const {
+  if (consistency == Consistency::any) return fail(ErrorCode::invalid_argument, "ANY is not for reads");
+  if (command.single) return route(table->keyspace, command.token, consistency);
+  // A range: from the shard of its first token on, as many shards as have the same replicas.
+  const Bytes first = token_key(table->number, INT64_MIN);
+  if (command.from < first) command.from = first;
+  const auto token_of = [&](BytesView key) {
+    return static_cast<int64_t>(load_big_endian<uint64_t>(key.data() + 4) ^ (uint64_t{1} << 63));
+  };
+  if (command.from.size() < 12) return fail(ErrorCode::invalid_argument, "a range of malformed keys");
+  const Shard* shard = cluster_.find(table->keyspace, token_of(command.from));
+  if (shard == nullptr) return fail(ErrorCode::not_found, "keyspace {} has no shards", table->keyspace);
+  std::vector<NodeId> replicas = shard->replicas;
+  std::ranges::sort(replicas);
+  std::vector<const Shard*> covered;
+  int64_t token = token_of(command.from);
+  while (true) {
+    shard = cluster_.find(table->keyspace, token);
+    std::vector<NodeId> next = shard->replicas;
+    std::ranges::sort(next);
+    if (next != replicas) {
+      command.to = token_key(table->number, token);  // the next shard lives elsewhere: stop in front of it
+      break;
+    }
+    if (std::ranges::find(covered, shard) == covered.end()) covered.push_back(shard);
+    // The range that goes round ends the walk; so does the table's last token.
+    const bool last = token > shard->range.to || shard->range.to == INT64_MAX;
+    const Bytes end = last ? after_prefix(first.substr(0, 4)) : token_key(table->number, shard->range.to + 1);
+    if (!command.to.empty() && command.to <= end) break;
+    if (last) {
+      command.to = end;
+      break;
+    }
+    token = shard->range.to + 1;
+  }
+  TRY(Requirement requirement, require(consistency, covered.front()->replicas, cluster_, options_.datacenter));
+  if (options_.defects.has(Defect::quorum_off_by_one) && requirement.required > 1) --requirement.required;
+  return Route{std::move(requirement), view_of(covered)};
+}
+
+Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadCommand& asked, Consistency consistency,
+                                              Instant deadline, bool& retry) {
+  retry = false;
+  auto state = std::make_shared<ReadState>();
+  state->command = asked;
+  auto routed = route_read(table, state->command, consistency);
+  if (!routed) co_return std::unexpected(failure_of(routed.error()));
+  const Requirement& requirement = routed->requirement;
+  std::vector<NodeId> up;
+  for (NodeId node : requirement.counted)
+    if (liveness_.up(node)) up.push_back(node);
+  if (up.size() < requirement.required)
+    co_return std::unexpected(unavailable(consistency, requirement.required, static_cast<uint32_t>(up.size())));
+  if (auto self = std::ranges::find(up, options_.self); self != up.end()) std::rotate(up.begin(), self, self + 1);
+
+  state->required = requirement.required;
+  state->view = routed->view;
+  state->deadline = deadline;
+  for (uint32_t i = 0; i < requirement.required; ++i) ask(state, up[i], i > 0);
+  TaskGroup speculation(executor_);
+  state->spare = up.size() - requirement.required;
+  if (state->spare > 0) speculation.spawn(speculate(state, {up.begin() + requirement.required, up.end()}));
+  while (!state->over()) co_await state->changed.wait();
+  speculation.cancel();
+  if (!state->ready()) {
+    retry = state->wrong_epoch;
+    RequestFailure failed = state->describe(consistency);
+    failed.data_present = state->data_present();
+    co_return std::unexpected(std::move(failed));
+  }
+
+  const auto data = std::ranges::find(state->answers, false, &ReadState::Answer::digest_only);
+  const uint64_t digest = digest_of(data->bytes);
+  const bool equal = std::ranges::all_of(state->answers, [&](const ReadState::Answer& answer) {
+    return (answer.digest_only ? load_little_endian<uint64_t>(answer.bytes.data()) : digest_of(answer.bytes)) == digest;
+  });
+  const Bytes covered_to = state->command.to;
+  Served<ReadPage> page;
+  if (equal || options_.defects.has(Defect::stale_read_repair)) {
+    auto result = ReadResult::decode(data->bytes);
+    auto live = result ? live_page(std::move(*result), asked.now_s) : Result<ReadPage>(fail(result.error()));
+    if (!live) co_return std::unexpected(failure_of(live.error()));
+    page = std::move(*live);
+  } else {
+    ++counters_.digest_mismatches;
+    page = co_await reconcile(state, *routed, deadline);
+  }
+  if (page && !asked.single && page->complete && !covered_to.empty() && covered_to != asked.to &&
+      covered_to.size() >= 12) {
+    page->complete = false;
+    page->next = covered_to;
+  }
+  co_return page;
+}
+
+/// Replicas differ: reads everything from as many as the level wants, repairs those that lack something, and answers
+/// with the merged rows once the repairs are acknowledged.
+Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, const Route& route, Instant deadline) {
+  auto state = std::make_shared<ReadState>();
+  state->required = first->required;
+  state->view = first->view;
+  state->deadline = deadline;
+  state->command = first->command;
+  // With a limit in each partition an answer would not say what it left out there.
+  state->command.per_partition_limit = UINT32_MAX;
+  for (NodeId node : route.requirement.counted)
+    if (liveness_.up(node)) ask(state, node, false);
+  while (!state->over()) co_await state->changed.wait();
+  if (state->received < state->required) co_return std::unexpected(state->describe(Consistency::quorum));
+
+  std::vector<ReadResult> results;
+  std::vector<NodeId> nodes;
+  for (auto& answer : state->answers) {
+    auto result = ReadResult::decode(answer.bytes);
+    if (!result) co_return std::unexpected(failure_of(result.error()));
+    results.push_back(std::move(*result));
+    nodes.push_back(answer.node);
+  }
+  auto merged = merge_results(state->command, std::move(results));
+  if (!merged) co_return std::unexpected(failure_of(merged.error()));
+  auto repairing = std::make_shared<WriteState>();
+  TaskGroup repairs(executor_);
+  uint32_t failed_nodes = 0;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (merged->repairs[i].empty()) continue;
+    ++counters_.read_repairs;
+    repairs.spawn([](Coordinator& self, NodeId node, std::vector<Bytes> mutations, RequestView view, Instant until,
+                     uint32_t& failed) -> Task<void> {
+      for (Bytes& mutation : mutations) {
+        Status sent;
+        if (node == self.options_.self) {
+          sent = co_await self.replicas_.write(view, std::move(mutation), until);
+        } else {
+          auto reply = co_await self.rpc_.call(node, rpc_method::write, ReplicaService::encode_write(view, mutation),
+                                               until);
+          if (!reply) sent = fail(reply.error());
+        }
+        if (!sent) {
+          ++failed;
+          co_return;
+        }
+      }
+    }(*this, nodes[i], std::move(merged->repairs[i]), state->view, deadline, failed_nodes));
+  }
+  co_await repairs.join();
+  // A later read must not see less than this one: the level counts replicas that have what is returned.
+  if (nodes.size() - failed_nodes < state->required) {
+    RequestFailure failed = failure(RequestFailure::Kind::timeout, "replicas that differ could not be repaired");
+    failed.required = state->required;
+    failed.received = static_cast<uint32_t>(nodes.size()) - failed_nodes;
+    failed.data_present = true;
+    co_return std::unexpected(std::move(failed));
+  }
+  auto live = live_page(std::move(merged->merged), state->command.now_s);
+  if (!live) co_return std::unexpected(failure_of(live.error()));
+  co_return std::move(*live);
+}
+
+Task<Served<ReadPage>> Coordinator::read(TablePtr table, ReadCommand command, Consistency consistency,
+                                         Instant deadline) {
+  ++counters_.reads;
+  auto permit = requests_.try_acquire();
+  if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
+  while (true) {
+    bool retry = false;
+    auto page = co_await read_once(table, command, consistency, deadline, retry);
+    if (page) co_return page;
+    page.error().consistency = consistency;
+    if (!retry || executor_.now() + retry_delay >= deadline) {
+      ++counters_.failures;
+      co_return page;
+    }
+    co_await sleep_for(retry_delay);
+  }
+}
+
+}  // namespace asterism::datastore
