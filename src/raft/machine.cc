@@ -134,8 +134,9 @@ void Raft::Machine::set_term(Term term) {
 
 void Raft::Machine::become_follower(Term term, NodeId leader) {
   bool changed = term != hard_.term || leader != leader_;
+  bool was_leader = is_leader();
   set_term(term);
-  if (is_leader()) {
+  if (was_leader) {
     progress_ = {};
     rounds_ = {};
     proposed_ = {};
@@ -147,10 +148,10 @@ void Raft::Machine::become_follower(Term term, NodeId leader) {
   leader_ = leader;
   votes_ = {};
   resting_ = false;
-  if (changed) {
-    incoming_.reset();
-    reset_election_timer();
-  }
+  if (changed) incoming_.reset();
+  // 3.4: only a leader or a granted vote restarts the timer. A candidate that cannot win would else hold up one that
+  // waits longer.
+  if (was_leader || (changed && leader)) reset_election_timer();
 }
 
 void Raft::Machine::wake() {

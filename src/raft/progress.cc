@@ -42,7 +42,7 @@ void Progress::to_snapshot(SnapshotMeta meta) {
   snapshot = std::make_shared<const SnapshotMeta>(std::move(meta));
   snapshot_offset = 0;
   snapshot_stalled_ticks = 0;
-  snapshot_unreadable = false;
+  snapshot_unreadable = snapshot_sent = false;
   clear_in_flight();
 }
 

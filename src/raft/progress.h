@@ -36,6 +36,7 @@ struct Progress {
   uint64_t snapshot_offset = 0;
   uint32_t snapshot_stalled_ticks = 0;
   bool snapshot_unreadable = false;
+  bool snapshot_sent = false;  // up to its last chunk: the answer to wait for is that of the installed snapshot
 
   void to_probe();
   void to_replicate();

@@ -55,6 +55,19 @@ class Storm {
     return false;
   }
 
+  std::string state() {
+    std::string text;
+    for (uint32_t id = 1; id <= group_.size(); ++id) {
+      Raft& r = *group_.node(id).raft;
+      text += fmt::format("{} {} term={} leader={} last={} commit={} applied={} recovering={} {}\n", id,
+                          to_string(r.role()), r.term(), r.leader(), r.last_index(), r.commit_index(),
+                          r.applied_index(), r.recovering(), describe(r.configuration()));
+      for (const Raft::PeerStatus& p : r.progress())
+        text += fmt::format("  {} {} match={} next={}\n", p.node, p.state, p.match, p.next);
+    }
+    return text;
+  }
+
  private:
   double unit() { return static_cast<double>(random_() >> 11) * 0x1.0p-53; }
   uint32_t below(size_t bound) { return static_cast<uint32_t>(random_() % bound); }
@@ -115,10 +128,12 @@ class Storm {
     if (unit() < weather_.crash) group_.crash(id);
     if (unit() < 0.05 && !group_.node(id).raft) group_.restart(id);
     if (unit() < weather_.partition) {
+      // One node alone, or any set of one-way cuts.
       cut_.clear();
+      uint32_t alone = unit() < 0.5 ? any() : 0;
       for (uint32_t a = 1; a <= group_.size(); ++a) {
         for (uint32_t b = 1; b <= group_.size(); ++b) {
-          if (unit() < 0.4) cut_.insert({a, b});
+          if (alone == 0 ? unit() < 0.4 : a == alone || b == alone) cut_.insert({a, b});
         }
       }
     }
@@ -191,7 +206,7 @@ void expect_survives(uint32_t seeds, uint32_t nodes, uint32_t voters, Weather we
     bool healed = storm.heals();
     for (const std::string& violation : storm.group().violations())
       ADD_FAILURE() << "seed " << seed << ": " << violation;
-    ASSERT_TRUE(healed) << "seed " << seed << " makes no progress";
+    ASSERT_TRUE(healed) << "seed " << seed << " makes no progress\n" << storm.state();
     reads += storm.group().reads_answered();
     applied += storm.group().highest_applied().value;
   }
@@ -215,7 +230,8 @@ uint64_t found_after(PlantedBug bug, uint32_t nodes, Weather weather, uint64_t s
     o.bug = bug;
     Storm storm(seed, std::move(o), weather);
     storm.rage();
-    if (storm.broken() || !storm.heals()) return storm.broken() ? seed : 0;
+    if (!storm.broken()) (void)storm.heals();
+    if (storm.broken()) return seed;
   }
   return 0;
 }

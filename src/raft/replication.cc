@@ -123,6 +123,7 @@ void Raft::Machine::on_append_reply(const Message& m) {
   if (from == nullptr) return;
   while (send_append(*from, false)) {
   }
+  if (from->commit_sent < std::min(hard_.commit, from->match)) send_append(*from, true);
   if (transfer_to_ == m.from && from->match == log_.last_index()) send_timeout_now(m.from);
 }
 

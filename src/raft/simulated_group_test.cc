@@ -160,13 +160,14 @@ void SimulatedGroup::plant(SimulatedNode& n, Message m) {
               .index = m.index + m.entries.size()});
     return;
   }
-  if (options_.bug == PlantedBug::forged_heartbeat && m.kind == MessageKind::heartbeat)
-    transmit({.kind = MessageKind::heartbeat_reply,
-              .group = m.group,
-              .from = m.to,
-              .to = m.from,
-              .term = m.term,
-              .context = m.context});
+  if (options_.bug == PlantedBug::forged_heartbeat && m.kind == MessageKind::heartbeat) {
+    network_.push_back({.kind = MessageKind::heartbeat_reply,
+                        .group = m.group,
+                        .from = m.to,
+                        .to = m.from,
+                        .term = m.term,
+                        .context = m.context});
+  }
   if (options_.bug == PlantedBug::forged_vote && m.kind == MessageKind::vote_reply) m.reject = false;
   if (options_.bug == PlantedBug::count_old_terms && m.kind == MessageKind::append) {
     for (LogIndex index = m.index + m.entries.size(); index > m.commit; index = index - 1) {

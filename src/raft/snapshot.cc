@@ -25,6 +25,7 @@ void Raft::Machine::send_snapshot_chunk(NodeId to, const SnapshotMeta& meta, uin
     peer->snapshot_unreadable = true;
     return;
   }
+  peer->snapshot_sent = done;
   send({.kind = MessageKind::snapshot_chunk,
         .to = to,
         .offset = offset,
@@ -98,8 +99,10 @@ void Raft::Machine::on_snapshot_reply(const Message& m) {
   if (from->state != ProgressState::snapshot || from->snapshot->index != m.index || from->snapshot->term != m.log_term)
     return;
   if (m.offset == from->snapshot_offset && !m.reject) return;
+  bool onward = m.offset > from->snapshot_offset && !m.reject;
   from->snapshot_offset = m.offset;
   from->snapshot_stalled_ticks = 0;
+  if (onward && from->snapshot_sent) return;
   out_.chunk_requests.push_back({from->node, *from->snapshot, m.offset});
 }
 
