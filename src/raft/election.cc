@@ -3,7 +3,14 @@
 
 namespace asterism::raft {
 
-bool Raft::Machine::promotable() const { return configuration().is_voter(config_.id) && !hard_.recovering; }
+// 4.2.2: a server that the latest configuration leaves out still campaigns until that is known to be decided; it may be
+// the only one with a log long enough to win, though its own vote does not count.
+bool Raft::Machine::promotable() const {
+  if (hard_.recovering) return false;
+  const ConfigurationHistory::At& latest = history_.latest();
+  return latest.configuration.is_voter(config_.id) ||
+         (latest.index > hard_.commit && history_.at(latest.index - 1).is_voter(config_.id));
+}
 
 // Whether a leader was heard so recently that its lease may lean on this node. A leader is its own.
 bool Raft::Machine::sticky() const {
