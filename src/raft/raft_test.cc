@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "raft/simulated_group.h"
@@ -88,8 +89,12 @@ class Storm {
   }
 
   void tick(uint32_t id) {
-    if (!group_.node(id).raft) return;
-    group_.node(id).raft->tick();
+    Raft* raft = group_.node(id).raft.get();
+    if (raft == nullptr) return;
+    // What a host owes to groups at rest.
+    uint32_t leader = raft->leader().value;
+    if (raft->quiet() && leader != 0 && !group_.node(leader).raft) raft->report_unreachable({leader});
+    raft->tick();
     group_.pump(id);
   }
 
@@ -194,11 +199,14 @@ SimulatedGroup::Options options(uint32_t nodes, uint32_t voters, uint64_t seed) 
   o.config.max_inflight_appends = 1 + seed % 5;
   o.config.max_append_bytes = 64 + seed % 100;
   o.config.max_apply_bytes = 64 + seed % 100;
+  o.config.quiesce_after_ticks = seed % 7 == 0 ? 3 : 0;
   if (seed % 5 == 0) o.configuration.priorities = {{NodeId{1}, 2}, {NodeId{2}, 1}};
   return o;
 }
 
 void expect_survives(uint32_t seeds, uint32_t nodes, uint32_t voters, Weather weather) {
+  // RAFT_SEEDS=n runs n times as many.
+  if (const char* more = std::getenv("RAFT_SEEDS")) seeds *= static_cast<uint32_t>(std::max(1, std::atoi(more)));
   uint64_t reads = 0, applied = 0;
   for (uint64_t seed = 1; seed <= seeds; ++seed) {
     Storm storm(seed, options(nodes, voters, seed), weather);
