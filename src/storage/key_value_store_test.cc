@@ -241,6 +241,37 @@ TEST(KeyValueStore, MemoryIsBounded) {
   rig.run(body());
 }
 
+TEST(KeyValueStore, CompactionGathersSmallFiles) {
+  for (const bool background : {false, true}) {
+    TestRig rig;
+    auto body = [&]() -> Task<void> {
+      auto options = test_options();
+      options.background_compaction = background;
+      auto store = must(co_await KeyValueStore::open(rig.disk(), options));
+      KeyValueStore::Batch batch;
+      Model model;
+      for (int round = 0; round < 20; ++round) {
+        for (int i = 0; i < 20; ++i) {
+          const Bytes key = fmt::format("{}", i);
+          batch.merge(key, "x");
+          model[key] += "x";
+        }
+        must(store->apply(batch, Position{round + 1ull}));
+        must(co_await store->flush());
+      }
+      if (!background) {
+        EXPECT_TRUE(store->should_compact());
+        must(co_await store->compact());
+      }
+      co_await sleep_for(1s);
+      EXPECT_FALSE(store->should_compact());
+      EXPECT_EQ(contents(*store), model);
+      EXPECT_EQ(store->flushed_position(), Position{20});
+    };
+    rig.run(body());
+  }
+}
+
 /// Logs and applies changes, flushes, compacts and crashes; after every start the store must hold the model's contents
 /// of what the log replays. Returns the hash of all file operations.
 uint64_t crash_and_replay(uint64_t seed) {
