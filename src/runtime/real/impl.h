@@ -1,10 +1,14 @@
 // What the sources of this folder share. Includes Boost.Asio, so no other folder may include it.
 #pragma once
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <optional>
 
 #include "runtime/real/core.h"
 #include "runtime/real/thread_pool.h"
@@ -18,7 +22,8 @@ Result<std::unique_ptr<Disk>> make_real_disk(RealCore::Impl& core, const std::st
 struct RealCore::Impl {
   Impl();
   ~Impl();
-  void turn(bool may_sleep);
+  /// Sleeps until there is something to do, then does it.
+  void turn();
   void arm_timer();
 
   static constexpr size_t scratch_bytes = 256 << 10;
@@ -26,6 +31,8 @@ struct RealCore::Impl {
   RealClock clock;
   RealRandom random;
   boost::asio::io_context io{1};
+  // Without it the loop would count as stopped for good once nothing was left to do.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_going{io.get_executor()};
   boost::asio::steady_timer timer{io};
   std::optional<Instant> timer_at;
   std::optional<boost::asio::signal_set> signals;
