@@ -71,21 +71,21 @@ namespace {
 
 struct WatchState : std::enable_shared_from_this<WatchState> {
   WatchState(RealCore::Impl& core, int descriptor, std::function<void()> function)
-      : inotify(core.io, descriptor), changed(std::move(function)) {}
+      : inotify(core.io, descriptor), changed(std::make_shared<std::function<void()>>(std::move(function))) {}
 
   void wait() {
     inotify.async_read_some(boost::asio::buffer(buffer),
                             [self = shared_from_this()](const boost::system::error_code& error, size_t) {
                               if (error || !self->changed) return;
                               self->wait();
-                              // The function may destroy the watch, which empties the member.
-                              auto function = self->changed;
-                              function();
+                              // Kept alive, because the function may destroy the watch, which empties the member.
+                              const auto function = self->changed;
+                              (*function)();
                             });
   }
 
   boost::asio::posix::stream_descriptor inotify;
-  std::function<void()> changed;
+  std::shared_ptr<std::function<void()>> changed;
   char buffer[4096];
 };
 

@@ -141,7 +141,8 @@ std::vector<char*> arguments_of(const std::string& program, const std::vector<st
 
 struct LineState : std::enable_shared_from_this<LineState> {
   LineState(RealCore::Impl& core, int number, std::function<void(std::optional<std::string>)> function)
-      : descriptor(core.io, number), line(std::move(function)) {}
+      : descriptor(core.io, number),
+        line(std::make_shared<std::function<void(std::optional<std::string>)>>(std::move(function))) {}
 
   void wait() {
     descriptor.async_read_some(boost::asio::buffer(buffer),
@@ -153,22 +154,22 @@ struct LineState : std::enable_shared_from_this<LineState> {
   }
 
   void take_lines(bool ended) {
-    // Copied, because the function may destroy the reader, which empties the member.
+    // Kept alive, because the function may destroy the reader, which empties the member.
     const auto function = line;
     for (size_t end; line && (end = text.find('\n')) != std::string::npos;) {
       std::string first = text.substr(0, end);
       text.erase(0, end + 1);
-      function(std::move(first));
+      (*function)(std::move(first));
     }
     if (!line) return;
     if (!ended) return wait();
     line = nullptr;
-    function(std::nullopt);
+    (*function)(std::nullopt);
   }
 
   static constexpr size_t max_line_bytes = 64 << 10;
   boost::asio::posix::stream_descriptor descriptor;
-  std::function<void(std::optional<std::string>)> line;
+  std::shared_ptr<std::function<void(std::optional<std::string>)>> line;
   std::string text;
   char buffer[4096];
 };
