@@ -49,8 +49,8 @@ std::string fish_script(const std::vector<Words>& commands) {
   std::string script = "complete -c asterism -f";
   for (const Words& words : commands) {
     std::string seen = words.command;
-    for (size_t at = 0; (at = seen.find(' ', at)) != std::string::npos;)
-      seen.replace(at, 1, "; and __fish_seen_subcommand_from ");
+    if (const size_t space = seen.find(' '); space != std::string::npos)
+      seen.replace(space, 1, "; and __fish_seen_subcommand_from ");
     const std::string when = words.command.empty() ? "__fish_use_subcommand" : "__fish_seen_subcommand_from " + seen;
     for (const std::string& sub : words.subcommands)
       script += fmt::format("\ncomplete -c asterism -n '{}' -a {}", when, sub);
