@@ -1,0 +1,68 @@
+#include "cluster/liveness.h"
+
+#include "cluster/rpc_methods.h"
+
+namespace asterism {
+
+Liveness::Liveness(NodeId self, Executor& executor, Rpc& rpc, Log log)
+    : self_(self), executor_(executor), rpc_(rpc), log_(std::move(log)) {
+  rpc.handle(rpc_method::ping, [](RpcRequest) -> Task<Result<Bytes>> { co_return Bytes{}; });
+}
+
+void Liveness::watch(NodeId node) {
+  if (node == self_) return;
+  auto [it, added] = watched_.try_emplace(node, executor_);
+  if (added) it->second.tasks.spawn(ping_loop(node, it->second));
+}
+
+void Liveness::forget(NodeId node) {
+  watched_.erase(node);
+  detector_.forget(node);
+}
+
+bool Liveness::up(NodeId node) const {
+  if (node == self_) return true;
+  auto it = watched_.find(node);
+  return it != watched_.end() && it->second.up;
+}
+
+void Liveness::note_refused(NodeId node) {
+  auto it = watched_.find(node);
+  if (it == watched_.end()) return;
+  detector_.refused(node);
+  judge(node, it->second);
+}
+
+void Liveness::judge(NodeId node, Watched& watched) {
+  const bool up = detector_.alive(node, executor_.now());
+  if (up == watched.up) return;
+  watched.up = up;
+  log_.info("node {} is {}", node, up ? "up" : "suspected to be down");
+  for (auto& listener : listeners_) listener(node, up);
+}
+
+Task<void> Liveness::ping_loop(NodeId node, Watched& watched) {
+  // A second task judges: a ping under way must not delay the verdict on a silent node.
+  watched.tasks.spawn([](Liveness& self, NodeId id, Watched& of) -> Task<void> {
+    while (true) {
+      co_await sleep_for(ping_every / 2);
+      self.judge(id, of);
+    }
+  }(*this, node, watched));
+  while (true) {
+    auto pong = co_await rpc_.call(node, rpc_method::ping, {}, executor_.now() + ping_timeout, RpcPriority::control);
+    if (pong) {
+      watched.silent_pings = 0;
+      detector_.heard(node, executor_.now());
+    } else if (pong.error().code == ErrorCode::unavailable) {
+      detector_.refused(node);
+    } else if (pong.error().code == ErrorCode::timeout && ++watched.silent_pings >= 2) {
+      // The other end may be gone without a word: a new connection finds out.
+      rpc_.reset(node);
+    }
+    judge(node, watched);
+    co_await sleep_for(ping_every);
+  }
+}
+
+}  // namespace asterism

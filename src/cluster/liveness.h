@@ -1,0 +1,51 @@
+// Pings the other nodes and tells who is up.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "cluster/failure_detector.h"
+#include "cluster/rpc.h"
+
+namespace asterism {
+
+/// What a node believes of the others. Used by one core.
+class Liveness {
+ public:
+  static constexpr Duration ping_every = 200ms;
+  static constexpr Duration ping_timeout = 1s;
+
+  /// Registers its RPC handler. The arguments must outlive it.
+  Liveness(NodeId self, Executor& executor, Rpc& rpc, Log log);
+
+  /// Starts to watch a node; again: nothing happens.
+  void watch(NodeId node);
+  void forget(NodeId node);
+  /// Oneself is always up.
+  bool up(NodeId node) const;
+  /// Called when a node that is watched goes up or down.
+  void on_change(std::function<void(NodeId, bool up)> listener) { listeners_.push_back(std::move(listener)); }
+  /// A call to the node was refused, timed out or succeeded: evidence beside the pings.
+  void note_refused(NodeId node);
+
+ private:
+  struct Watched {
+    bool up = false;
+    uint32_t silent_pings = 0;
+    TaskGroup tasks;
+    explicit Watched(Executor& executor) : tasks(executor) {}
+  };
+  Task<void> ping_loop(NodeId node, Watched& watched);
+  void judge(NodeId node, Watched& watched);
+
+  NodeId self_;
+  Executor& executor_;
+  Rpc& rpc_;
+  Log log_;
+  FailureDetector detector_;
+  std::map<NodeId, Watched> watched_;
+  std::vector<std::function<void(NodeId, bool)>> listeners_;
+};
+
+}  // namespace asterism

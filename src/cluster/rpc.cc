@@ -1,0 +1,346 @@
+#include "cluster/rpc.h"
+
+#include <array>
+#include <deque>
+#include <unordered_map>
+
+#include "cluster/rpc_frame.h"
+#include "runtime/channel.h"
+#include "runtime/io.h"
+#include "runtime/timeout.h"
+
+namespace asterism {
+
+constexpr size_t read_bytes = 256 << 10;
+constexpr size_t write_batch_bytes = 1 << 20;
+
+/// What waits to be written on one connection.
+struct Rpc::Connection {
+  std::array<std::deque<Bytes>, 3> queues;  // by priority; a head is followed by its payload, if it has one
+  size_t queued_bytes = 0;
+  size_t serving = 0;
+  bool closed = false;
+  WaitQueue writer;
+  WaitQueue reader;
+
+  void push(const rpc::Header& header, Bytes payload, RpcPriority priority) {
+    auto& queue = queues[static_cast<size_t>(priority)];
+    queue.push_back(encode_rpc_head(header, payload));
+    queued_bytes += queue.back().size() + payload.size();
+    if (!payload.empty()) queue.push_back(std::move(payload));
+    writer.wake_one();
+  }
+  std::vector<Bytes> take_batch() {
+    std::vector<Bytes> batch;
+    size_t bytes = 0;
+    for (auto& queue : queues) {
+      while (!queue.empty() && bytes < write_batch_bytes) {
+        // A head names the length of its payload in bytes 4 to 7.
+        const bool has_payload = load_little_endian<uint32_t>(queue.front().data() + 4) != 0;
+        for (int i = 0; i < (has_payload ? 2 : 1); ++i) {
+          bytes += queue.front().size();
+          batch.push_back(std::move(queue.front()));
+          queue.pop_front();
+        }
+      }
+    }
+    queued_bytes -= bytes;
+    return batch;
+  }
+};
+
+struct Rpc::Pending {
+  OneShot<Bytes>::Sender sender;
+  Timer timer;
+  Pending(OneShot<Bytes>::Sender s, Executor& executor) : sender(std::move(s)), timer(executor) {}
+};
+
+struct Rpc::Peer {
+  NodeId node;
+  Address address;
+  std::shared_ptr<Connection> connection;  // frames may queue here before the stream is up
+  bool up = false;
+  Stream* stream = nullptr;  // while a conversation goes on
+  uint64_t next_request = 1;
+  std::unordered_map<uint64_t, std::unique_ptr<Pending>> pending;
+  WaitQueue demand;
+  TaskGroup tasks;
+
+  Peer(NodeId n, Address at, Executor& executor) : node(n), address(std::move(at)), tasks(executor) {
+    connection = std::make_shared<Connection>();
+  }
+  void fail_pending(ErrorCode code, const char* why) {
+    auto failed = std::exchange(pending, {});
+    for (auto& [id, call] : failed) call->sender.send(fail(code, "{}", why));
+  }
+};
+
+Rpc::Rpc(RpcOptions options, Executor& executor, Network& network, Random& random, Log log)
+    : options_(std::move(options)),
+      executor_(executor),
+      network_(network),
+      random_(random),
+      log_(std::move(log)),
+      tasks_(executor) {}
+
+Rpc::~Rpc() {
+  tasks_.cancel();
+  peers_.clear();
+}
+
+void Rpc::handle(RpcMethod method, Handler handler) {
+  ASSERT(!handlers_.contains(method));
+  handlers_[method] = std::move(handler);
+}
+
+Status Rpc::listen(const Address& address) {
+  TRY(listener_, network_.listen(address));
+  tasks_.spawn(accept_loop());
+  return {};
+}
+
+void Rpc::set_peer(NodeId node, const Address& address) {
+  if (node == options_.self) return;
+  if (Peer* known = find(node); known != nullptr && known->address == address) return;
+  peers_[node] = std::make_unique<Peer>(node, address, executor_);
+  Peer& peer = *peers_[node];
+  peer.tasks.spawn(peer_loop(peer));
+}
+
+void Rpc::remove_peer(NodeId node) { peers_.erase(node); }
+
+Rpc::Peer* Rpc::find(NodeId node) const {
+  auto it = peers_.find(node);
+  return it == peers_.end() ? nullptr : it->second.get();
+}
+
+bool Rpc::connected(NodeId node) const {
+  Peer* peer = find(node);
+  return node == options_.self || (peer != nullptr && peer->up);
+}
+
+void Rpc::reset(NodeId node) {
+  if (Peer* peer = find(node); peer != nullptr && peer->stream != nullptr) peer->stream->close();
+}
+
+void Rpc::warm_up(NodeId node) {
+  if (Peer* peer = find(node)) peer->demand.wake_all();
+}
+
+Task<Result<Bytes>> Rpc::call(NodeId to, RpcMethod method, Bytes payload, Instant deadline, RpcPriority priority) {
+  if (to == options_.self) {
+    RpcRequest request{to, std::move(payload), deadline};
+    co_return co_await with_deadline(deadline, dispatch(method, std::move(request)));
+  }
+  Peer* peer = find(to);
+  if (peer == nullptr) co_return fail(ErrorCode::not_found, "node {} is not known", to);
+  if (peer->connection->queued_bytes + payload.size() > options_.max_queued_bytes)
+    co_return fail(ErrorCode::overloaded, "too much is queued towards node {}", to);
+  const Instant now = executor_.now();
+  if (deadline <= now) co_return fail(ErrorCode::timeout, "the deadline passed before the call");
+
+  rpc::Header header;
+  header.set_kind(rpc::Header::REQUEST);
+  const uint64_t id = peer->next_request++;
+  header.set_request(id);
+  header.set_method(method);
+  header.set_timeout_us(static_cast<uint64_t>((deadline - now).count() / 1000));
+  OneShot<Bytes> reply;
+  auto pending = std::make_unique<Pending>(reply.sender(), executor_);
+  pending->timer.arm(deadline, [peer, id, to] {
+    auto expired = peer->pending.extract(id);
+    expired.mapped()->sender.send(fail(ErrorCode::timeout, "node {} did not answer in time", to));
+  });
+  peer->pending.emplace(id, std::move(pending));
+  peer->connection->push(header, std::move(payload), priority);
+  peer->demand.wake_all();
+  co_return co_await reply.receive();
+}
+
+void Rpc::send(NodeId to, RpcMethod method, Bytes payload, RpcPriority priority) {
+  if (to == options_.self) {
+    RpcRequest request{to, std::move(payload), Instant::never()};
+    tasks_.spawn(
+        [](Task<Result<Bytes>> task) -> Task<void> { co_await std::move(task); }(dispatch(method, std::move(request))));
+    return;
+  }
+  Peer* peer = find(to);
+  if (peer == nullptr) return;
+  if (peer->connection->queued_bytes + payload.size() > options_.max_queued_bytes) return;
+  rpc::Header header;
+  header.set_kind(rpc::Header::ONE_WAY);
+  header.set_method(method);
+  peer->connection->push(header, std::move(payload), priority);
+  peer->demand.wake_all();
+}
+
+Task<Result<Bytes>> Rpc::dispatch(RpcMethod method, RpcRequest request) {
+  auto it = handlers_.find(method);
+  if (it == handlers_.end()) co_return fail(ErrorCode::unsupported, "no handler for RPC method {}", method);
+  co_return co_await it->second(std::move(request));
+}
+
+Task<void> Rpc::write_loop(std::shared_ptr<Connection> connection, Stream& stream) {
+  while (!connection->closed) {
+    auto batch = connection->take_batch();
+    if (batch.empty()) {
+      co_await connection->writer.wait();
+      continue;
+    }
+    if (!co_await write(stream, std::move(batch))) break;
+  }
+  connection->closed = true;
+  stream.close();
+}
+
+// The calling side.
+
+Task<void> Rpc::peer_loop(Peer& peer) {
+  Duration delay = options_.reconnect_delay_least;
+  while (true) {
+    if (peer.connection->queued_bytes == 0) co_await peer.demand.wait();
+    auto dial = [](Network& network, Address to) -> Task<Result<std::unique_ptr<Stream>>> {
+      co_return co_await connect(network, to);
+    };
+    auto stream = co_await with_timeout(options_.connect_timeout, dial(network_, peer.address));
+    if (stream) {
+      const Instant began = executor_.now();
+      peer.stream = stream->get();
+      Status ended = co_await converse(peer, **stream);
+      peer.stream = nullptr;
+      log_.debug("connection to node {} ended: {}", peer.node, ended.error().to_string());
+      if (executor_.now() - began > 1s) delay = options_.reconnect_delay_least;
+    }
+    peer.up = false;
+    peer.connection->closed = true;
+    peer.connection->writer.wake_all();
+    peer.connection = std::make_shared<Connection>();
+    peer.fail_pending(stream ? ErrorCode::closed : ErrorCode::unavailable,
+                      stream ? "the connection was lost" : "the node cannot be reached");
+    co_await sleep_for(delay + Duration(random_.below(static_cast<uint64_t>(delay.count()) / 2 + 1)));
+    delay = std::min(delay * 2, options_.reconnect_delay_most);
+  }
+}
+
+Task<Status> Rpc::converse(Peer& peer, Stream& stream) {
+  rpc::Header hello;
+  hello.set_kind(rpc::Header::HELLO);
+  hello.set_cluster(options_.cluster);
+  hello.set_node(options_.self.value);
+  hello.set_expected(peer.node.value);
+  CO_TRY_STATUS(co_await write(stream, encode_rpc_head(hello, {})));
+  TaskGroup writer(executor_);
+  writer.spawn(write_loop(peer.connection, stream));
+  co_return co_await read_replies(peer, stream);
+}
+
+Task<Status> Rpc::read_replies(Peer& peer, Stream& stream) {
+  RpcFrameDecoder decoder;
+  while (true) {
+    CO_TRY(Bytes bytes, co_await read(stream, read_bytes));
+    if (bytes.empty()) co_return fail(ErrorCode::closed, "the peer closed the connection");
+    decoder.feed(bytes);
+    while (true) {
+      CO_TRY(auto frame, decoder.next());
+      if (!frame) break;
+      if (frame->header.kind() == rpc::Header::HELLO) {
+        if (frame->header.cluster() != options_.cluster || frame->header.node() != peer.node.value)
+          co_return fail(ErrorCode::invalid_argument, "{} is node {} of cluster '{}'", peer.address.to_string(),
+                         frame->header.node(), frame->header.cluster());
+        peer.up = true;
+        continue;
+      }
+      auto call = peer.pending.extract(frame->header.request());
+      if (call.empty()) continue;  // its deadline has passed
+      if (frame->header.kind() == rpc::Header::ERROR) {
+        const auto code = std::min<uint32_t>(frame->header.error_code(), static_cast<uint32_t>(ErrorCode::internal));
+        call.mapped()->sender.send(fail(Error{static_cast<ErrorCode>(code), frame->header.error_message()}));
+      } else {
+        call.mapped()->sender.send(std::move(frame->payload));
+      }
+    }
+  }
+}
+
+// The serving side.
+
+Task<void> Rpc::accept_loop() {
+  while (true) {
+    auto stream = co_await accept(*listener_);
+    if (stream) {
+      tasks_.spawn(serve(std::move(*stream)));
+    } else {
+      co_await sleep_for(100ms);
+    }
+  }
+}
+
+Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
+  auto connection = std::make_shared<Connection>();
+  TaskGroup writer(executor_);
+  writer.spawn(write_loop(connection, *stream));
+  RpcFrameDecoder decoder;
+  NodeId from;
+  while (!connection->closed) {
+    auto bytes = co_await read(*stream, read_bytes);
+    if (!bytes || bytes->empty()) break;
+    decoder.feed(*bytes);
+    bool broken = false;
+    while (!broken) {
+      auto frame = decoder.next();
+      if (!frame) {
+        log_.warning("dropping a connection from {}: {}", stream->remote_address().to_string(),
+                     frame.error().to_string());
+        broken = true;
+        break;
+      }
+      if (!*frame) break;
+      auto& header = (*frame)->header;
+      if (header.kind() == rpc::Header::HELLO) {
+        broken = header.cluster() != options_.cluster || header.expected() != options_.self.value;
+        from = NodeId{header.node()};
+        rpc::Header hello;
+        hello.set_kind(rpc::Header::HELLO);
+        hello.set_cluster(options_.cluster);
+        hello.set_node(options_.self.value);
+        connection->push(hello, {}, RpcPriority::control);
+        continue;
+      }
+      const bool wants_reply = header.kind() == rpc::Header::REQUEST;
+      if (!from || !(wants_reply || header.kind() == rpc::Header::ONE_WAY)) {
+        broken = true;
+        break;
+      }
+      while (connection->serving >= options_.max_serving || connection->queued_bytes > options_.max_queued_bytes)
+        co_await connection->reader.wait();
+      ++connection->serving;
+      const auto timeout = std::chrono::microseconds(std::min<uint64_t>(header.timeout_us(), 3'600'000'000));
+      RpcRequest call{from, std::move((*frame)->payload), wants_reply ? executor_.now() + timeout : Instant::never()};
+      tasks_.spawn(serve_request(connection, header.request(), static_cast<RpcMethod>(header.method()), std::move(call),
+                                 wants_reply));
+    }
+    if (broken) break;
+  }
+  connection->closed = true;
+}
+
+Task<void> Rpc::serve_request(std::shared_ptr<Connection> connection, uint64_t request, RpcMethod method,
+                              RpcRequest call, bool wants_reply) {
+  auto result = co_await dispatch(method, std::move(call));
+  --connection->serving;
+  connection->reader.wake_one();
+  if (!wants_reply || connection->closed) co_return;
+  rpc::Header header;
+  header.set_request(request);
+  if (result) {
+    header.set_kind(rpc::Header::REPLY);
+    connection->push(header, std::move(*result), RpcPriority::request);
+  } else {
+    header.set_kind(rpc::Header::ERROR);
+    header.set_error_code(static_cast<uint32_t>(result.error().code));
+    header.set_error_message(result.error().message);
+    connection->push(header, {}, RpcPriority::request);
+  }
+}
+
+}  // namespace asterism

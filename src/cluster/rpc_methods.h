@@ -1,0 +1,12 @@
+// The RPC methods of this layer (1–99).
+#pragma once
+
+#include "cluster/rpc.h"
+
+namespace asterism::rpc_method {
+
+inline constexpr RpcMethod ping = 1;
+inline constexpr RpcMethod raft = 2;              // one way: a batch of Raft messages
+inline constexpr RpcMethod metadata_propose = 3;
+
+}  // namespace asterism::rpc_method
