@@ -91,6 +91,7 @@ Task<void> stop(NodeProcess& process) {
 
 int run_node_process(const NodeRunOptions& options) {
   if (options.supervised_by && !end_with_parent(*options.supervised_by, SIGTERM)) return 1;
+  raise_descriptor_limit();
   NodeProcess process;
   if (Status prepared = process.prepare(options); !prepared) {
     report(options, prepared);

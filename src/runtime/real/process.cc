@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -241,6 +242,13 @@ std::unique_ptr<LineReader> read_lines(RealCore& core, int descriptor,
 bool end_with_parent(int parent, int signal) {
   ::prctl(PR_SET_PDEATHSIG, signal);
   return ::getppid() == parent;
+}
+
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 std::string own_program() {

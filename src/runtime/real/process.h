@@ -71,6 +71,8 @@ std::unique_ptr<LineReader> read_lines(RealCore& core, int descriptor,
 
 /// Asks the kernel to end this process by `signal` when its parent ends; false where `parent` has ended already.
 bool end_with_parent(int parent, int signal);
+/// Lets this process and its later children open as many descriptors as the system allows it.
+void raise_descriptor_limit();
 /// The path of this program's file.
 std::string own_program();
 bool is_terminal(int descriptor);
