@@ -29,7 +29,9 @@ namespace asterism::raft {
 struct Config {
   NodeId id;
   ShardId group;
-  /// Seeds election timeouts. Must differ between the nodes of a group, or they campaign in step for ever.
+  /// Seeds election timeouts and the numbers of forwarded reads. Draw a new one at every start: nodes of a group with
+  /// equal seeds campaign in step for ever, and a node that starts again with its old seed may take a late answer to a
+  /// read of its previous run for a fresh one.
   uint64_t seed = 1;
 
   /// A follower campaigns after [election_ticks, 2 * election_ticks) without a leader. More than heartbeat_ticks.

@@ -10,9 +10,9 @@ inline constexpr size_t max_members = 64;
 
 /// What somebody wants the group to become. Lists need not be sorted.
 struct ConfigurationTarget {
-  std::vector<NodeId> voters;
-  std::vector<NodeId> learners;
-  std::vector<Priority> priorities;
+  std::vector<NodeId> voters{};
+  std::vector<NodeId> learners{};
+  std::vector<Priority> priorities{};
 };
 
 /// Sorted, free of duplicates and of zero ids, disjoint where the roles exclude each other, with at least one voter.

@@ -27,15 +27,16 @@ const char* to_string(MessageKind kind);
 /// One message. A field that its kind does not list is zero and does not travel.
 struct Message {
   MessageKind kind = MessageKind::heartbeat;
-  ShardId group;
-  NodeId from, to;
-  Term term;
+  ShardId group{};
+  NodeId from{}, to{};
+  Term term{};
 
-  LogIndex index;   // append: the entry before the first; vote: the sender's last; append_reply: matched or refused;
-                    // read_index_reply: safe index; recover_reply: index to reach; snapshot: see `snapshot`
-  Term log_term;    // append: term of `index`; vote: term of the sender's last; refusal: term at `hint`
-  LogIndex commit;  // append, heartbeat
-  LogIndex hint;    // refusal of an append: the last index that may match
+  LogIndex index{};   // append: the entry before the first; vote: the sender's last; append_reply: matched or refused;
+                      // read_index_reply: safe index; recover_reply: index to reach; snapshot_reply: the snapshot's
+  Term log_term{};    // append: term of `index`; vote: term of the sender's last; refusal: term at `hint`;
+                      // snapshot_reply: the snapshot's
+  LogIndex commit{};  // append, heartbeat
+  LogIndex hint{};    // refusal of an append: the last index that may match
   uint64_t context = 0;      // heartbeat and its reply: round; read_index: the asker's context
   uint64_t incarnation = 0;  // replies, recover: the sender's life
   uint64_t offset = 0;       // snapshot: where data starts; its reply: the next byte wanted
@@ -46,10 +47,10 @@ struct Message {
   bool recovering = false;  // replies: do not count me
   bool done = false;        // snapshot_chunk: the last; recover_reply: from a leader that committed in its term
 
-  std::vector<Entry> entries;                    // append
-  std::vector<Incarnation> incarnations;         // vote_reply
-  std::shared_ptr<const SnapshotMeta> snapshot;  // snapshot_chunk and its reply (index and term only)
-  Payload data;                                  // snapshot_chunk
+  std::vector<Entry> entries{};                    // append
+  std::vector<Incarnation> incarnations{};         // vote_reply
+  std::shared_ptr<const SnapshotMeta> snapshot{};  // snapshot_chunk
+  Payload data{};                                  // snapshot_chunk
 };
 
 /// Limits that a decoder enforces; a message past them is too_large.

@@ -45,11 +45,10 @@ class Raft {
   /// The state machine has applied up to here: at most what `committed` handed over.
   void applied(LogIndex index);
   /// Describes the state machine as of applied_index(), for the host to store with a snapshot of it.
+  /// Once LogView::snapshot() shows it, the host may drop the log up to its index.
   SnapshotMeta describe_snapshot() const;
-  /// The LogView dropped entries up to here: at most its snapshot's index.
-  void compacted(LogIndex index);
-
-  /// Bytes for a ChunkRequest. Null data with done false: they cannot be read, try later.
+  /// Bytes for a ChunkRequest. An offset at or past the end is answered with empty data and done.
+  /// Null data with done false: they cannot be read, try later, with a newer snapshot where there is one.
   void send_snapshot_chunk(NodeId to, const SnapshotMeta& meta, uint64_t offset, Payload data, bool done);
   /// The host checked a whole received snapshot. Not intact: it is asked for again from the start.
   void snapshot_received(const SnapshotMeta& meta, bool intact);

@@ -71,11 +71,11 @@ struct Priority {
 /// Who takes part. All lists are sorted and free of duplicates. While voters_outgoing is not empty the configuration is
 /// joint (4.3): decisions need a majority of both voter lists.
 struct Configuration {
-  std::vector<NodeId> voters;
-  std::vector<NodeId> voters_outgoing;
-  std::vector<NodeId> learners;       // receive the log, do not count (4.2.1)
-  std::vector<NodeId> learners_next;  // still voters_outgoing; learners once the joint configuration is left
-  std::vector<Priority> priorities;   // absent means 0; a higher value is preferred as leader
+  std::vector<NodeId> voters{};
+  std::vector<NodeId> voters_outgoing{};
+  std::vector<NodeId> learners{};       // receive the log, do not count (4.2.1)
+  std::vector<NodeId> learners_next{};  // still voters_outgoing; learners once the joint configuration is left
+  std::vector<Priority> priorities{};   // absent means 0; a higher value is preferred as leader
 
   bool joint() const { return !voters_outgoing.empty(); }
   bool is_voter(NodeId node) const;    // of either list

@@ -60,7 +60,15 @@ Task<Result<std::string>> KeyValueStore::quarantine(Disk& disk, const std::strin
     if (std::ranges::find(entries, aside, &DirectoryEntry::name) == entries.end()) break;
   }
   if (!parent.empty()) aside = parent + "/" + aside;
-  CO_TRY_STATUS(co_await rename(disk, path, aside));
+  CO_TRY(auto files, co_await list(disk, path));
+  CO_TRY_STATUS(co_await make_directory(disk, aside));
+  // CURRENT first: without it what is left of the folder is no store, so a crash in between leaves an empty one.
+  std::ranges::sort(files, {}, [](const DirectoryEntry& file) { return std::pair(file.name != "CURRENT", file.name); });
+  for (const DirectoryEntry& file : files) {
+    if (!file.directory) CO_TRY_STATUS(co_await rename(disk, path + "/" + file.name, aside + "/" + file.name));
+  }
+  CO_TRY_STATUS(co_await sync_directory(disk, aside));
+  CO_TRY_STATUS(co_await sync_directory(disk, path));
   CO_TRY_STATUS(co_await sync_directory(disk, parent));
   co_return aside;
 }

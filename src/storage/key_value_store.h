@@ -42,8 +42,8 @@ class KeyValueStore {
   /// Makes the store where there is none. The disk must outlive it. Errors: corrupt (names the file where it is known),
   /// io, no_space.
   static Task<Result<std::unique_ptr<KeyValueStore>>> open(Disk& disk, Options options);
-  /// Renames the folder of a store that is not open to "path.damaged-N", so that an empty one can be opened in its
-  /// place and filled from replicas. Returns the new name.
+  /// Moves the files of a store that is not open to the folder "path.damaged-N", so that an empty one can be opened in
+  /// its place and filled from replicas. Returns that folder's name.
   static Task<Result<std::string>> quarantine(Disk& disk, const std::string& path);
   /// Closes without flushing: what was applied since the last flush must come from the write-ahead log again.
   ~KeyValueStore();

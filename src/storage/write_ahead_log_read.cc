@@ -22,11 +22,14 @@ Task<Result<WriteAheadLog::Stored>> WriteAheadLog::read(Position position) {
   if (after == segments_.begin() || position >= durable_)
     co_return fail(ErrorCode::not_found, "the write-ahead log holds no durable record at {}", position.value);
   const Position base = std::prev(after)->base;
+  const Position end = base == created_ ? durable_ : std::prev(after)->end;
+  if (position >= end)
+    co_return fail(ErrorCode::not_found, "the write-ahead log holds no record at {}", position.value);
   CO_TRY(auto file, co_await file_for_reading(base));
   const uint64_t offset = position.value - base.value;
   CO_TRY(Bytes bytes, co_await read_at(*file, offset, first_read_bytes));
   Decoded decoded = decode_record(bytes, log_id_, position);
-  if (decoded.outcome == DecodeOutcome::incomplete && offset + decoded.bytes <= file->size()) {
+  if (decoded.outcome == DecodeOutcome::incomplete && position.value + decoded.bytes <= end.value) {
     CO_TRY(bytes, co_await read_at(*file, offset, decoded.bytes));
     decoded = decode_record(bytes, log_id_, position);
   }

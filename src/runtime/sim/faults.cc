@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "runtime/sim/machine.h"
-#include "runtime/sim/sim_network.h"
-
 namespace asterism::sim {
 
 namespace {
@@ -41,6 +38,9 @@ FaultPlan FaultPlan::from(Random& random, Duration scale) {
   }
   plan.lasts_max = random_between(random, scale / 10, scale * 2);
   plan.restart_after_max = random_between(random, scale / 50, scale);
+  if (random.chance(0.3)) plan.loss = 0.05 * random.unit();
+  if (random.chance(0.3)) plan.delay_tail = random_between(random, 1us, scale / 100);
+  if (random.chance(0.3)) plan.segment_bytes_max = 1 + random.below(2000);
   return plan;
 }
 
@@ -50,7 +50,11 @@ std::string FaultPlan::describe() const {
     if (this->*kind.mean > 0ns)
       text +=
           fmt::format("{}{} every {} ms", text.empty() ? "" : ", ", kind.name, (this->*kind.mean).count() / 1'000'000);
-  return text.empty() ? "no faults" : text;
+  if (text.empty()) text = "none at a time";
+  text += fmt::format(", loss {:.3f}", loss);
+  if (delay_tail > 0ns) text += fmt::format(", delays of {} us", delay_tail.count() / 1000);
+  if (segment_bytes_max > 0) text += fmt::format(", segments of at most {} bytes", segment_bytes_max);
+  return text;
 }
 
 Nemesis::Nemesis(Simulation& simulation, std::vector<Machine*> machines, FaultPlan plan, size_t down_max)
@@ -68,6 +72,11 @@ Nemesis::~Nemesis() {
 void Nemesis::start() {
   ASSERT(!active_ && !machines_.empty());
   active_ = true;
+  NetworkOptions& network = simulation_.network().options();
+  normal_network_ = network;
+  if (plan_.loss > 0) network.link.loss = plan_.loss;
+  if (plan_.delay_tail > 0ns) network.link.delay_tail = plan_.delay_tail;
+  if (plan_.segment_bytes_max > 0) network.segment_bytes_max = plan_.segment_bytes_max;
   simulation_.tell(Simulation::no_machine, "faults: " + plan_.describe());
   arm(plan_.crash_kill, &Nemesis::crash_kill);
   arm(plan_.crash_power, &Nemesis::crash_power);
@@ -246,6 +255,7 @@ void Nemesis::clock_drift() {
 }
 
 void Nemesis::heal() {
+  if (active_) simulation_.network().options() = normal_network_;
   active_ = false;
   auto events = std::move(events_);
   events_.clear();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/sim/machine.h"
+#include "runtime/sim/sim_network.h"
 
 namespace asterism::sim {
 
@@ -23,6 +24,10 @@ struct FaultPlan {
   Duration restart_after_max = 3s;
   Duration clock_step_max = 2s;
   int64_t drift_ppm_max = 500;
+  /// For all links from start to heal(): see LinkOptions and NetworkOptions. Zero leaves them as they are.
+  double loss = 0;
+  Duration delay_tail{0};
+  size_t segment_bytes_max = 0;
 
   /// A random subset of the kinds with random rates. `scale` is the typical mean time between faults.
   static FaultPlan from(Random& random, Duration scale = 5s);
@@ -79,6 +84,7 @@ class Nemesis {
   SeededRandom random_;
   std::vector<Instant> down_until_;
   std::vector<EventId> events_;
+  NetworkOptions normal_network_;
   bool active_ = false;
 };
 

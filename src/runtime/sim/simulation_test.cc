@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/hash.h"
 #include "runtime/io.h"
 #include "runtime/sim/faults.h"
 #include "runtime/sim/machine.h"
@@ -243,11 +244,10 @@ TEST(Simulation, TheSameSeedRunsTheSameAndHealedMachinesGoOn) {
   RecordProperty("events", std::to_string(events));
 }
 
-TEST(Simulation, TheTraceHashOfASeedIsStable) {
-  const Outcome outcome = gossip(7);
-  // Changes with anything that changes what happens in a run; a change of nothing else must not touch it.
-  fmt::print("seed 7: trace {:016x}, {} events, {}\n", outcome.hash, outcome.events, outcome.faults);
-  EXPECT_EQ(outcome.hash, gossip(7).hash);
+TEST(Simulation, PrintsTraceHashesToCompareAcrossProcesses) {
+  uint64_t all = 0;
+  for (uint64_t seed = 100; seed < 110; ++seed) all = hash_combine(all, gossip(seed).hash);
+  fmt::print("trace hash of seeds 100 to 109: {:016x}\n", all);
 }
 
 }  // namespace

@@ -1,0 +1,109 @@
+#include "cli/cluster_folder.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "runtime/real/files.h"
+
+namespace asterism {
+namespace {
+
+Result<uint16_t> port_of(const char* name, std::optional<int> chosen, int standard, int offset) {
+  const int port = chosen.value_or(standard) + offset;
+  if (port >= 1 && port <= UINT16_MAX) return static_cast<uint16_t>(port);
+  return fail(ErrorCode::invalid_argument, "the {} port would be {}: choose one from 1 to 65535", name, port);
+}
+
+Status apply_ports(NodeConfig& config, const ClusterOptions& options) {
+  const NodeConfig standard;
+  const int offset = options.port_offset.value_or(0);
+  TRY(config.cql_port, port_of("CQL", options.cql_port, standard.cql_port, offset));
+  TRY(config.http_port, port_of("HTTP", options.http_port, standard.http_port, offset));
+  TRY(config.rpc_port, port_of("RPC", options.rpc_port, standard.rpc_port, offset));
+  return {};
+}
+
+std::string pid_path(const NodeConfig& config) { return config.data_folder + "/node.pid"; }
+
+}  // namespace
+
+Result<std::vector<NodeConfig>> read_cluster(const std::string& data) {
+  std::vector<NodeConfig> nodes;
+  if (!file_exists(data)) return nodes;
+  TRY(std::vector<std::string> names, list_folder(data));
+  for (const std::string& name : names) {
+    const std::string folder = data + "/" + name;
+    if (!file_exists(folder + "/node.toml")) continue;
+    TRY(NodeConfig config, load_node_config(folder));
+    nodes.push_back(std::move(config));
+  }
+  std::ranges::sort(nodes, {}, &NodeConfig::id);
+  return nodes;
+}
+
+Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& options) {
+  TRY(std::string data, absolute_path(options.data));
+  TRY(std::vector<NodeConfig> nodes, read_cluster(data));
+  const bool known = !nodes.empty();
+  const auto members = known ? nodes.front().seeds.size() : static_cast<size_t>(options.nodes.value_or(3));
+  if (known && options.nodes && static_cast<size_t>(*options.nodes) != members)
+    return fail(ErrorCode::invalid_argument,
+                "{} holds a cluster of {} nodes, not {}: leave out --nodes, or use another folder with --data",
+                options.data, members, *options.nodes);
+  const bool founded_whole = nodes.size() == members;
+  const bool new_ports = options.cql_port || options.http_port || options.rpc_port || options.port_offset;
+  if (founded_whole && !new_ports) return nodes;
+
+  // A folder that founding left incomplete is completed: the settings follow from the number of members.
+  const std::vector<NodeConfig> before = std::move(nodes);
+  nodes.clear();
+  for (size_t k = 1; k <= members; ++k) {
+    NodeConfig config;
+    if (auto same = std::ranges::find(before, static_cast<uint32_t>(k), [](auto& node) { return node.id.value; });
+        same != before.end())
+      config = *same;
+    config.id = NodeId{static_cast<uint32_t>(k)};
+    config.name = fmt::format("n{}", k);
+    config.address = fmt::format("127.0.0.{}", k);
+    config.data_folder = fmt::format("{}/{}", data, config.name);
+    if (!known || new_ports) TRY_STATUS(apply_ports(config, options));
+    if (known && !new_ports) {
+      config.cql_port = before.front().cql_port;
+      config.http_port = before.front().http_port;
+      config.rpc_port = before.front().rpc_port;
+    }
+    nodes.push_back(std::move(config));
+  }
+  std::vector<MemberConfig> seeds;
+  for (const NodeConfig& node : nodes) seeds.push_back({node.id, node.name, node.address, node.rpc_port});
+  for (NodeConfig& node : nodes) {
+    if (running_process(node))
+      return fail(ErrorCode::already_exists, "{} is running, so that its ports cannot be changed: stop it first",
+                  node.name);
+    node.seeds = seeds;
+  }
+  for (const NodeConfig& node : nodes) TRY_STATUS(save_node_config(node));
+  return nodes;
+}
+
+std::optional<ProcessName> running_process(const NodeConfig& config) {
+  auto text = read_file(pid_path(config), 100);
+  if (!text) return std::nullopt;
+  ProcessName process;
+  const char* end = text->data() + text->size();
+  auto [next, error] = std::from_chars(text->data(), end, process.pid);
+  if (error != std::errc() || next == end) return std::nullopt;
+  if (std::from_chars(next + 1, end, process.start_ticks).ec != std::errc()) return std::nullopt;
+  if (process.pid <= 0 || !is_alive(process)) return std::nullopt;
+  return process;
+}
+
+Status write_pid_file(const NodeConfig& config) {
+  const ProcessName self = current_process();
+  return write_file(pid_path(config), fmt::format("{} {}\n", self.pid, self.start_ticks));
+}
+
+void remove_pid_file(const NodeConfig& config) { (void)remove_file(pid_path(config)); }
+std::string log_path(const NodeConfig& config) { return config.data_folder + "/node.log"; }
+
+}  // namespace asterism

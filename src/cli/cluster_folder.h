@@ -1,0 +1,36 @@
+// The folder of a cluster whose nodes run on this machine: one folder per node (n1, n2, …), each with
+//   node.toml  its settings          node.pid   its process while it runs: "<pid> <start ticks>"
+//   node.lock  held while it runs    node.log   its log          data/   everything it stores
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/node_config.h"
+#include "runtime/real/process.h"
+
+namespace asterism {
+
+struct ClusterOptions {
+  std::string data = "./asterism-data";
+  std::optional<int> nodes;  // 3 where nothing says otherwise
+  std::optional<int> cql_port, http_port, rpc_port;
+  std::optional<int> port_offset;  // added to all ports
+};
+inline constexpr int max_local_nodes = 32;
+
+/// The nodes that the folder knows, in order of their ids; empty where it has none. Errors: invalid_argument, io.
+Result<std::vector<NodeConfig>> read_cluster(const std::string& data);
+
+/// Reads the cluster or, in a new folder, founds it: node k listens on 127.0.0.k. Ports that the options name are
+/// written to the settings of a known cluster too. Errors: invalid_argument where `nodes` contradicts the folder.
+Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& options);
+
+/// The node's process, where it is alive.
+std::optional<ProcessName> running_process(const NodeConfig& config);
+Status write_pid_file(const NodeConfig& config);
+void remove_pid_file(const NodeConfig& config);
+std::string log_path(const NodeConfig& config);
+
+}  // namespace asterism

@@ -1,0 +1,25 @@
+// The subcommands. Each source adds its own to the application and, where the user chose it, sets what to run.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace asterism {
+
+/// Returns the process's exit code: 0 success, 1 failure, 2 wrong usage.
+using Chosen = std::function<int()>;
+
+void add_up(CLI::App& app, Chosen& chosen);
+void add_node(CLI::App& app, Chosen& chosen);
+void add_status(CLI::App& app, Chosen& chosen);
+void add_test(CLI::App& app, Chosen& chosen);
+void add_version(CLI::App& app, Chosen& chosen);
+void add_completion(CLI::App& app, Chosen& chosen);
+
+const char* version();
+
+}  // namespace asterism

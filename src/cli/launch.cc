@@ -1,0 +1,73 @@
+#include "cli/launch.h"
+
+#include <boost/json.hpp>
+#include <csignal>
+
+#include "cli/cluster_folder.h"
+#include "cli/output.h"
+
+namespace asterism {
+
+std::string launch_report(const Status& status) {
+  if (status) return JsonLine().boolean("ready", true).str();
+  return JsonLine()
+      .boolean("ready", false)
+      .number("code", static_cast<int64_t>(status.error().code))
+      .text("error", status.error().message)
+      .str();
+}
+
+static Status read_report(const NodeConfig& config, const std::optional<std::string>& line) {
+  boost::system::error_code error;
+  boost::json::value report = line ? boost::json::parse(*line, error) : boost::json::value();
+  const auto* members = report.if_object();
+  if (!line || error || !members)
+    return fail(ErrorCode::closed, "{} ended before it served: see {}", config.name, log_path(config));
+  const auto* ready = members->if_contains("ready");
+  if (ready && ready->is_bool() && ready->get_bool()) return {};
+  const auto* code = members->if_contains("code");
+  const auto* message = members->if_contains("error");
+  const bool known = code && code->is_int64() && code->get_int64() >= 0 &&
+                     code->get_int64() <= static_cast<int64_t>(ErrorCode::internal);
+  return fail(known ? static_cast<ErrorCode>(code->get_int64()) : ErrorCode::internal, "{}: {}", config.name,
+              message && message->is_string() ? std::string_view(message->get_string()) : "unknown error");
+}
+
+Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const NodeConfig& config, bool supervised,
+                                                      std::function<void(Status)> ready) {
+  SpawnOptions options;
+  options.program = own_program();
+  options.arguments = {"node", "run", "--name", config.name, "--data", config.data_folder, "--report"};
+  if (supervised) {
+    options.arguments.push_back("--supervised-by");
+    options.arguments.push_back(std::to_string(current_process().pid));
+  }
+  options.output_path = log_path(config);
+  options.detached = true;
+  options.with_pipe = true;
+  TRY(Child child, spawn(options));
+  std::unique_ptr<NodeLaunch> launch(new NodeLaunch());
+  launch->process_ = child.process;
+  launch->reader_ = read_lines(core, child.pipe, [config, ready = std::move(ready), said = false](auto line) mutable {
+    if (std::exchange(said, true)) return;
+    ready(read_report(config, line));
+  });
+  return launch;
+}
+
+Error explain_port_in_use(const Error& error) {
+  if (error.code != ErrorCode::already_exists) return error;
+  return {error.code, error.message +
+                          "\n  Another program uses that port. Stop it, or choose other ports for all nodes with\n"
+                          "  --port-offset 100, or single ones with --cql-port, --http-port or --rpc-port.\n"
+                          "  If that program is another Asterism, give each its own folder with --data."};
+}
+
+Status check_ports_free(RealCore& core, const NodeConfig& config) {
+  for (const Address& address : {config.cql(), config.http(), config.rpc()})
+    if (auto listener = core.network().listen(address); !listener)
+      return fail(listener.error().code, "{}: {}", config.name, listener.error().message);
+  return {};
+}
+
+}  // namespace asterism

@@ -1,0 +1,35 @@
+// Starting the process of one node and hearing from it when it serves.
+#pragma once
+
+#include <memory>
+
+#include "node/node_config.h"
+#include "runtime/real/core.h"
+#include "runtime/real/process.h"
+
+namespace asterism {
+
+class NodeLaunch {
+ public:
+  /// Starts `asterism node run`. `ready` is called once from the loop, with the error that the process reported or
+  /// with `closed` where it ended without a word. A supervised node ends when this process does. The child is not
+  /// reaped: watch it.
+  static Result<std::unique_ptr<NodeLaunch>> start(RealCore& core, const NodeConfig& config, bool supervised,
+                                                   std::function<void(Status)> ready);
+  const ProcessName& process() const { return process_; }
+
+ private:
+  NodeLaunch() = default;
+  ProcessName process_;
+  std::unique_ptr<LineReader> reader_;
+};
+
+/// The line that a node's process writes to descriptor `child_pipe` once it serves or knows that it never will.
+std::string launch_report(const Status& status);
+
+/// What a port that is in use should say: the address and what to try.
+Error explain_port_in_use(const Error& error);
+/// already_exists where one of the node's ports cannot be listened on.
+Status check_ports_free(RealCore& core, const NodeConfig& config);
+
+}  // namespace asterism

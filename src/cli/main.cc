@@ -1,0 +1,23 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+int main(int count, char** arguments) {
+  using namespace asterism;
+  CLI::App app("Asterism: many computers that act as one.", "asterism");
+  app.set_version_flag("--version", std::string("asterism ") + version());
+  app.require_subcommand(1);
+  Chosen chosen;
+  add_up(app, chosen);
+  add_node(app, chosen);
+  add_status(app, chosen);
+  add_test(app, chosen);
+  add_version(app, chosen);
+  add_completion(app, chosen);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return chosen();
+}

@@ -1,0 +1,85 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/cluster_folder.h"
+#include "cli/commands.h"
+#include "cli/launch.h"
+#include "cli/node_run.h"
+#include "cli/output.h"
+#include "runtime/real/files.h"
+
+namespace asterism {
+namespace {
+
+constexpr Duration start_limit = 60s;
+
+struct NodeStartOptions {
+  std::string name;
+  std::string data = ClusterOptions().data;
+  bool json = false;
+};
+
+Result<NodeConfig> find_node(const NodeStartOptions& options) {
+  TRY(std::vector<NodeConfig> nodes, read_cluster(options.data));
+  if (nodes.empty())
+    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", options.data,
+                options.data);
+  std::string names;
+  for (NodeConfig& node : nodes) {
+    if (node.name == options.name) return std::move(node);
+    names += " " + node.name;
+  }
+  return fail(ErrorCode::not_found, "{} has no node {}: it has{}", options.data, options.name, names);
+}
+
+Status start_node(const NodeStartOptions& options) {
+  TRY(NodeConfig config, find_node(options));
+  if (auto process = running_process(config))
+    return fail(ErrorCode::already_exists, "{} is already running as process {}", config.name, process->pid);
+  RealCore core;
+  if (Status free = check_ports_free(core, config); !free)
+    return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
+                free.error().message);
+  std::optional<Status> ready;
+  TRY(auto launch, NodeLaunch::start(core, config, false, [&](Status status) { ready = std::move(status); }));
+  if (!core.run_until([&] { return ready.has_value(); }, start_limit))
+    return fail(ErrorCode::timeout, "{} runs as process {} but does not serve yet: see {}", config.name,
+                launch->process().pid, log_path(config));
+  TRY_STATUS(*ready);
+  if (options.json)
+    print_line(node_json(config, launch->process().pid));
+  else
+    print_line(
+        fmt::format("{} serves CQL on {} as process {}", config.name, config.cql().to_string(), launch->process().pid));
+  return {};
+}
+
+}  // namespace
+
+void add_node(CLI::App& app, Chosen& chosen) {
+  CLI::App* node = app.add_subcommand("node", "Work with one node");
+  node->require_subcommand(1);
+
+  auto start_options = std::make_shared<NodeStartOptions>();
+  CLI::App* start = node->add_subcommand("start", "Start a node of a cluster on this machine again, in the background");
+  start->add_option("name", start_options->name, "The node, such as n2")->required();
+  start->add_option("--data", start_options->data, "The cluster's folder")->capture_default_str();
+  start->add_flag("--json", start_options->json, "Print one line of JSON");
+  start->callback([start_options, &chosen] {
+    chosen = [start_options] {
+      Status started = start_node(*start_options);
+      if (!started) print_error(started.error().message);
+      return started ? 0 : 1;
+    };
+  });
+
+  auto run_options = std::make_shared<NodeRunOptions>();
+  CLI::App* run = node->add_subcommand("run", "Be a node, in the foreground");
+  run->group("");
+  run->add_option("--name", run_options->name, "The node that the folder must belong to");
+  run->add_option("--data", run_options->data, "The node's own folder")->required();
+  run->add_flag("--report", run_options->report, "Report to descriptor 3; log to node.log");
+  run->add_option("--supervised-by", run_options->supervised_by, "End when this parent process ends");
+  run->callback([run_options, &chosen] { chosen = [run_options] { return run_node_process(*run_options); }; });
+}
+
+}  // namespace asterism

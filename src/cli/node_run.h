@@ -1,0 +1,19 @@
+// The foreground process of one node.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace asterism {
+
+struct NodeRunOptions {
+  std::string name;
+  std::string data;                  // the node's own folder
+  bool report = false;               // write launch_report() to descriptor `child_pipe`; log to node.log
+  std::optional<int> supervised_by;  // end when that process, which must be the parent, ends
+};
+
+/// Serves until SIGTERM or SIGINT.
+int run_node_process(const NodeRunOptions& options);
+
+}  // namespace asterism

@@ -1,0 +1,57 @@
+#include "cli/output.h"
+
+#include "runtime/real/process.h"
+
+namespace asterism {
+
+static std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\')
+      (out += '\\') += c;
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+void JsonLine::key(std::string_view name) {
+  if (body_.size() > 1) body_ += ',';
+  body_ += quoted(name) + ":";
+}
+
+JsonLine& JsonLine::text(std::string_view name, std::string_view value) { return raw(name, quoted(value)); }
+JsonLine& JsonLine::number(std::string_view name, int64_t value) { return raw(name, std::to_string(value)); }
+JsonLine& JsonLine::boolean(std::string_view name, bool value) { return raw(name, value ? "true" : "false"); }
+JsonLine& JsonLine::raw(std::string_view name, std::string_view value) {
+  key(name);
+  body_ += value;
+  return *this;
+}
+
+std::string node_json(const NodeConfig& config, int pid) {
+  return JsonLine()
+      .text("name", config.name)
+      .number("pid", pid)
+      .text("address", config.address)
+      .number("cql", config.cql_port)
+      .number("http", config.http_port)
+      .str();
+}
+
+// Nobody may be reading any more, which is no reason to fail.
+static void print(int descriptor, const std::string& line) { (void)write_descriptor(descriptor, line + "\n"); }
+
+void print_line(std::string_view line) { print(1, std::string(line)); }
+void print_error(std::string_view message) { print(2, fmt::format("asterism: {}", message)); }
+
+bool use_colours() { return is_terminal(1) && !environment("NO_COLOR"); }
+static std::string styled(std::string_view text, int style) {
+  return use_colours() ? fmt::format("\x1b[{}m{}\x1b[0m", style, text) : std::string(text);
+}
+std::string bold(std::string_view text) { return styled(text, 1); }
+std::string dim(std::string_view text) { return styled(text, 2); }
+
+}  // namespace asterism

@@ -1,0 +1,39 @@
+// What commands print: lines of JSON for scripts, words and colours for people.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "node/node_config.h"
+
+namespace asterism {
+
+/// A JSON object that is built member by member and printed as one line.
+class JsonLine {
+ public:
+  JsonLine& text(std::string_view key, std::string_view value);
+  JsonLine& number(std::string_view key, int64_t value);
+  JsonLine& boolean(std::string_view key, bool value);
+  /// `value` is JSON already.
+  JsonLine& raw(std::string_view key, std::string_view value);
+  std::string str() const { return body_ + "}"; }
+
+ private:
+  void key(std::string_view name);
+  std::string body_ = "{";
+};
+
+/// {"name":"n1","pid":1,"address":"127.0.0.1","cql":9042,"http":7070}
+std::string node_json(const NodeConfig& config, int pid);
+
+/// Writes the line and its newline to standard output at once.
+void print_line(std::string_view line);
+/// "asterism: <message>" on standard error.
+void print_error(std::string_view message);
+
+/// Whether standard output takes colours: a terminal, and NO_COLOR is not set.
+bool use_colours();
+std::string bold(std::string_view text);
+std::string dim(std::string_view text);
+
+}  // namespace asterism

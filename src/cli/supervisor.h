@@ -1,0 +1,56 @@
+// Runs the nodes of a cluster on this machine, from the foreground: the work of `asterism up`.
+#pragma once
+
+#include <optional>
+
+#include "cli/cluster_folder.h"
+#include "cli/launch.h"
+#include "runtime/real/core.h"
+#include "runtime/real/files.h"
+
+namespace asterism {
+
+/// Starts every node, announces when all serve, announces each node that ends or that somebody started again, and
+/// stops all of them, wherever they came from, on SIGINT or SIGTERM. A node that ended is not started again.
+class Supervisor {
+ public:
+  Supervisor(ClusterOptions options, bool json) : options_(std::move(options)), json_(json) {}
+  /// The exit code of the process.
+  int run();
+
+ private:
+  enum class State : uint8_t { down, starting, up };
+  struct Node {
+    NodeConfig config;
+    State state = State::down;
+    std::unique_ptr<NodeLaunch> launch;
+    std::unique_ptr<ProcessWatch> watch;  // there while the process lives
+  };
+
+  Status prepare();
+  Status launch(Node& node);
+  Status watch(Node& node, const ProcessName& process);
+  void ended(Node& node, ExitStatus status);
+  void became_ready(Node& node, const Status& status);
+  /// Takes on nodes that another process started.
+  void adopt_running();
+  void announce_ready();
+  void fail_start(const Error& error);
+  void begin_stop();
+  void signal_all(int signal);
+  bool all_ended() const;
+  void stop_if_ended();
+
+  ClusterOptions options_;
+  bool json_;
+  RealCore core_;
+  Instant begun_ = core_.clock().now();
+  std::optional<FileLock> lock_;
+  std::vector<Node> nodes_;
+  std::unique_ptr<FolderWatch> folders_;
+  Timer kill_timer_{core_.executor()};
+  bool announced_ = false, stopping_ = false;
+  std::optional<Error> failure_;
+};
+
+}  // namespace asterism

@@ -1,0 +1,28 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/supervisor.h"
+
+namespace asterism {
+
+void add_up(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    ClusterOptions cluster;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* up = app.add_subcommand("up", "Start a cluster on this machine and keep it running in the foreground");
+  up->add_option("--nodes", options->cluster.nodes, "How many nodes a new cluster gets (3)")
+      ->check(CLI::Range(1, max_local_nodes));
+  up->add_option("--data", options->cluster.data, "The cluster's folder; made where it is missing")
+      ->capture_default_str();
+  up->add_option("--cql-port", options->cluster.cql_port, "Port for CQL clients (9042)")->check(CLI::Range(1, 65535));
+  up->add_option("--http-port", options->cluster.http_port, "Port for HTTP (7070)")->check(CLI::Range(1, 65535));
+  up->add_option("--rpc-port", options->cluster.rpc_port, "Port between nodes (7000)")->check(CLI::Range(1, 65535));
+  up->add_option("--port-offset", options->cluster.port_offset, "Added to all ports")->check(CLI::Range(0, 65535));
+  up->add_flag("--json", options->json, "Print lines of JSON: one when all nodes serve, then one per event");
+  up->callback(
+      [options, &chosen] { chosen = [options] { return Supervisor(options->cluster, options->json).run(); }; });
+}
+
+}  // namespace asterism

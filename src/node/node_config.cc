@@ -1,0 +1,165 @@
+#include "node/node_config.h"
+
+#include <algorithm>
+#include <set>
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include "runtime/real/files.h"
+
+namespace asterism {
+namespace {
+
+constexpr size_t max_members = 1000;
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 &&
+         std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+bool is_address(std::string_view address) {
+  return !address.empty() && address.size() <= 45 && std::ranges::all_of(address, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '.' || c == ':';
+  });
+}
+
+/// Reads the settings of one table and remembers which ones it was asked for.
+class TableReader {
+ public:
+  explicit TableReader(const toml::table& table) : table_(table) {}
+
+  Result<std::string> text(std::string_view key) {
+    TRY(const toml::node* node, find(key));
+    if (auto value = node->value_exact<std::string>()) return *value;
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be a text", line(*node), key);
+  }
+  Result<uint32_t> number(std::string_view key, uint32_t most) {
+    TRY(const toml::node* node, find(key));
+    auto value = node->value_exact<int64_t>();
+    if (value && *value >= 1 && *value <= most) return static_cast<uint32_t>(*value);
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be a number from 1 to {}", line(*node), key,
+                most);
+  }
+  Result<uint16_t> port(std::string_view key) {
+    TRY(uint32_t value, number(key, UINT16_MAX));
+    return static_cast<uint16_t>(value);
+  }
+  Result<const toml::array*> tables(std::string_view key) {
+    TRY(const toml::node* node, find(key));
+    const toml::array* array = node->as_array();
+    if (array && array->is_homogeneous(toml::node_type::table) && array->size() <= max_members) return array;
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be 1 to {} tables", line(*node), key,
+                max_members);
+  }
+  Status no_others() const {
+    for (auto&& [key, node] : table_)
+      if (!known_.contains(key.str()))
+        return fail(ErrorCode::invalid_argument, "node.toml line {}: unknown setting {}", line(node), key.str());
+    return {};
+  }
+
+ private:
+  static uint32_t line(const toml::node& node) { return node.source().begin.line; }
+  Result<const toml::node*> find(std::string_view key) {
+    known_.insert(key);
+    if (const toml::node* node = table_.get(key)) return node;
+    return fail(ErrorCode::invalid_argument, "node.toml: the setting {} is missing", key);
+  }
+
+  const toml::table& table_;
+  std::set<std::string_view> known_;
+};
+
+Result<MemberConfig> read_member(const toml::table& table) {
+  TableReader in(table);
+  MemberConfig member;
+  TRY(member.id.value, in.number("id", UINT32_MAX));
+  TRY(member.name, in.text("name"));
+  TRY(member.address, in.text("address"));
+  TRY(member.rpc_port, in.port("rpc_port"));
+  TRY_STATUS(in.no_others());
+  return member;
+}
+
+}  // namespace
+
+Status check_node_config(const NodeConfig& config) {
+  auto invalid = [](const std::string& what) { return fail(ErrorCode::invalid_argument, "{}", what); };
+  if (!config.id) return invalid("node_id must not be 0");
+  if (!is_name(config.name)) return invalid(fmt::format("name '{}' must be 1 to 64 of [a-z0-9-]", config.name));
+  if (!is_name(config.cluster_name))
+    return invalid(fmt::format("cluster_name '{}' must be 1 to 64 of [a-z0-9-]", config.cluster_name));
+  if (!is_address(config.address)) return invalid(fmt::format("address '{}' is not an IP address", config.address));
+  if (std::set{config.cql_port, config.http_port, config.rpc_port}.size() != 3)
+    return invalid("cql_port, http_port and rpc_port must differ");
+  const auto levels = {"debug", "info", "warning", "error"};
+  if (std::ranges::none_of(levels, [&](std::string_view level) { return level == config.log_level; }))
+    return invalid(fmt::format("log_level '{}' must be debug, info, warning or error", config.log_level));
+  std::set<NodeId> ids;
+  std::set<std::string> names;
+  bool has_self = false;
+  for (const MemberConfig& member : config.seeds) {
+    if (!is_name(member.name) || !is_address(member.address) || !ids.insert(member.id).second ||
+        !names.insert(member.name).second)
+      return invalid(fmt::format("member '{}' is wrong or there twice", member.name));
+    has_self |= member == MemberConfig{config.id, config.name, config.address, config.rpc_port};
+  }
+  if (!has_self) return invalid(fmt::format("the members do not contain node '{}' itself", config.name));
+  return {};
+}
+
+Result<NodeConfig> parse_node_config(std::string_view text) {
+  toml::parse_result parsed = toml::parse(text);
+  if (!parsed)
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {}", parsed.error().source().begin.line,
+                parsed.error().description());
+  TableReader in(parsed.table());
+  NodeConfig config;
+  TRY(config.id.value, in.number("node_id", UINT32_MAX));
+  TRY(config.name, in.text("name"));
+  TRY(config.cluster_name, in.text("cluster_name"));
+  TRY(config.address, in.text("address"));
+  TRY(config.cql_port, in.port("cql_port"));
+  TRY(config.http_port, in.port("http_port"));
+  TRY(config.rpc_port, in.port("rpc_port"));
+  TRY(config.log_level, in.text("log_level"));
+  TRY(const toml::array* members, in.tables("member"));
+  TRY_STATUS(in.no_others());
+  for (const toml::node& member : *members) {
+    TRY(MemberConfig read, read_member(*member.as_table()));
+    config.seeds.push_back(std::move(read));
+  }
+  TRY_STATUS(check_node_config(config));
+  return config;
+}
+
+// Names and addresses hold no character that TOML would need escaped: check_node_config sees to it.
+std::string format_node_config(const NodeConfig& config) {
+  std::string text = "# Written by `asterism up`. Change it while the node is stopped.\n";
+  text +=
+      fmt::format("node_id = {}\nname = \"{}\"\ncluster_name = \"{}\"\n", config.id, config.name, config.cluster_name);
+  text += fmt::format("address = \"{}\"\ncql_port = {}\nhttp_port = {}\nrpc_port = {}\nlog_level = \"{}\"\n",
+                      config.address, config.cql_port, config.http_port, config.rpc_port, config.log_level);
+  for (const MemberConfig& member : config.seeds)
+    text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n", member.id,
+                        member.name, member.address, member.rpc_port);
+  return text;
+}
+
+Result<NodeConfig> load_node_config(const std::string& folder) {
+  TRY(std::string absolute, absolute_path(folder));
+  TRY(Bytes text, read_file(absolute + "/node.toml"));
+  auto config = parse_node_config(text);
+  if (!config) return fail(config.error().code, "{}: {}", absolute, config.error().message);
+  config->data_folder = absolute;
+  return config;
+}
+
+Status save_node_config(const NodeConfig& config) {
+  TRY_STATUS(check_node_config(config));
+  TRY_STATUS(make_folders(config.data_folder));
+  return write_file(config.data_folder + "/node.toml", format_node_config(config));
+}
+
+}  // namespace asterism

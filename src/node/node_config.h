@@ -1,0 +1,55 @@
+// What a node needs to know before it starts, and its form on disk (node.toml in the node's folder).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "ports/network.h"
+
+namespace asterism {
+
+/// A node that the cluster was founded with.
+struct MemberConfig {
+  NodeId id;
+  std::string name;
+  std::string address;  // a literal IP address
+  uint16_t rpc_port = 0;
+
+  Address rpc() const { return {address, rpc_port}; }
+  bool operator==(const MemberConfig&) const = default;
+};
+
+struct NodeConfig {
+  NodeId id;                // never 0, never changes
+  std::string name;         // 1 to 64 of [a-z0-9-]; unique in the cluster
+  std::string data_folder;  // absolute; not part of node.toml, because the folder may be moved
+  std::string cluster_name = "asterism";
+  std::string address = "127.0.0.1";  // a literal IP address: where every port listens and what peers are told
+  uint16_t cql_port = 9042;
+  uint16_t http_port = 7070;
+  uint16_t rpc_port = 7000;         // between nodes
+  std::vector<MemberConfig> seeds;  // all founding members, this node included, in order of their ids
+  std::string log_level = "info";   // debug, info, warning or error
+
+  Address cql() const { return {address, cql_port}; }
+  Address http() const { return {address, http_port}; }
+  Address rpc() const { return {address, rpc_port}; }
+  bool operator==(const NodeConfig&) const = default;
+};
+
+/// Checks that the names, addresses and members make sense. Errors: invalid_argument naming the setting.
+Status check_node_config(const NodeConfig& config);
+/// Strict: unknown or missing settings and wrong types are errors (invalid_argument with line and name).
+Result<NodeConfig> parse_node_config(std::string_view toml);
+/// TOML that parse_node_config reads back to the same configuration.
+std::string format_node_config(const NodeConfig& config);
+
+/// node.toml in `folder`, which becomes data_folder. Errors: not_found, invalid_argument, io.
+Result<NodeConfig> load_node_config(const std::string& folder);
+/// Writes node.toml into data_folder atomically and durably.
+Status save_node_config(const NodeConfig& config);
+
+}  // namespace asterism

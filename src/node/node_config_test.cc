@@ -1,0 +1,52 @@
+#include "node/node_config.h"
+
+#include <gtest/gtest.h>
+
+namespace asterism {
+namespace {
+
+NodeConfig example() {
+  NodeConfig config;
+  config.id = NodeId{2};
+  config.name = "n2";
+  config.address = "127.0.0.2";
+  config.seeds = {{NodeId{1}, "n1", "127.0.0.1", 7000}, {NodeId{2}, "n2", "127.0.0.2", 7000}};
+  return config;
+}
+
+TEST(NodeConfig, SurvivesItsFormOnDisk) {
+  auto read = parse_node_config(format_node_config(example()));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, example());
+}
+
+TEST(NodeConfig, RefusesUnknownMissingAndWrongSettingsByName) {
+  const std::string good = format_node_config(example());
+  auto message = [](const std::string& text) {
+    auto read = parse_node_config(text);
+    return read ? std::string() : read.error().message;
+  };
+  EXPECT_NE(message("colour = 1\n" + good).find("unknown setting colour"), std::string::npos);
+  EXPECT_NE(message("node_id = 1").find("name is missing"), std::string::npos);
+  std::string wrong = good;
+  wrong.replace(wrong.find("cql_port = 9042"), 15, "cql_port = 99999");
+  EXPECT_NE(message(wrong).find("cql_port must be a number"), std::string::npos);
+  EXPECT_NE(message("node_id = [").find("line 1"), std::string::npos);
+}
+
+TEST(NodeConfig, RefusesMembersThatLackTheNodeOrAreThereTwice) {
+  NodeConfig config = example();
+  config.seeds.pop_back();
+  EXPECT_FALSE(check_node_config(config));
+  config.seeds = {example().seeds[1], example().seeds[1]};
+  EXPECT_FALSE(check_node_config(config));
+  config = example();
+  config.name = "N 2\"";
+  EXPECT_FALSE(check_node_config(config));
+  config = example();
+  config.rpc_port = config.cql_port;
+  EXPECT_FALSE(check_node_config(config));
+}
+
+}  // namespace
+}  // namespace asterism
