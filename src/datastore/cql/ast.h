@@ -48,7 +48,7 @@ struct Term {
     map,        // items: key, value, key, value, …
     tuple,      // items
     udt,        // {names: items}
-    function,   // name(items); text: [keyspace.]name
+    function,   // name(items); text: [keyspace.]name; CAST (x AS int) is castasint(x)
     hint,       // (type) item; text: the type, as in TypeName
     operation,  // items[0] text items[1], text being + - * / or %; with one item, its negation
     value,      // text: serialized bytes of the receiver's type; never made by the parser
