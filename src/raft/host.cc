@@ -245,7 +245,6 @@ void Host::maybe_snapshot(Group& group) {
   SnapshotMeta meta = group.raft->describe_snapshot();
   if (meta.index <= log.snapshot_meta().index || meta.index > log.last_index()) return;
   log.compact(meta, make_payload(group.machine.snapshot()));
-  group.raft->compacted(meta.index);
   ++counters_.snapshots;
   write_base(group);
 }
