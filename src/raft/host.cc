@@ -21,10 +21,10 @@ struct Host::Group {
     OneShot<Committed>::Sender sender;
   };
   std::map<LogIndex, Proposal> proposals;
-  std::map<uint64_t, OneShot<LogIndex>::Sender> asked;             // by read context
-  std::multimap<LogIndex, OneShot<LogIndex>::Sender> reads;        // wait until this index is applied
-  Bytes receiving;                                                 // snapshot chunks so far
-  std::map<LogIndex, Payload> received;                            // whole snapshots that wait for their Write
+  std::map<uint64_t, OneShot<LogIndex>::Sender> asked;       // by read context
+  std::multimap<LogIndex, OneShot<LogIndex>::Sender> reads;  // wait until this index is applied
+  Bytes receiving;                                           // snapshot chunks so far
+  std::map<LogIndex, Payload> received;                      // whole snapshots that wait for their Write
 
   Group(ShardId shard, StateMachine& state) : id(shard), machine(state) {}
 };
@@ -279,6 +279,7 @@ void Host::receive(NodeId from, BytesView batch) {
     }
     Group* group = find(message->group);
     if (group == nullptr) continue;
+    if (options_.defects.has(Defect::accept_stale_term)) message->term = std::max(message->term, group->raft->term());
     group->raft->step(std::move(*message));
     touch(*group);
   }
@@ -291,6 +292,13 @@ void Host::report_unreachable(NodeId node) {
     group->raft->report_unreachable(node);
     touch(*group);
   }
+}
+
+void Host::campaign(ShardId id) {
+  Group* group = find(id);
+  if (group == nullptr || stopped_) return;
+  group->raft->campaign();
+  touch(*group);
 }
 
 Task<Result<Host::Committed>> Host::propose(ShardId id, Bytes payload) {
