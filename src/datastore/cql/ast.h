@@ -50,7 +50,7 @@ struct Term {
     udt,        // {names: items}
     function,   // name(items); text: [keyspace.]name
     hint,       // (type) item; text: the type, as in TypeName
-    operation,  // items[0] text items[1], text being + - * / or %
+    operation,  // items[0] text items[1], text being + - * / or %; with one item, its negation
     value,      // text: serialized bytes of the receiver's type; never made by the parser
   };
 
@@ -249,7 +249,7 @@ struct Selector {
     term,       // a constant, marker or collection in `constant`
     element,    // arguments[0][constant]
     field,      // arguments[0].name
-    operation,  // arguments[0] name arguments[1], name being + - * / or %
+    operation,  // items[0] text items[1], text being + - * / or %; with one item, its negation
   };
   Kind kind = Kind::column;
   std::string name;
