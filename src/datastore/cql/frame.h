@@ -50,7 +50,7 @@ struct FrameDecoderOptions {
 /// body_size_max, so feed no more before next() returned nothing.
 class FrameDecoder {
  public:
-  explicit FrameDecoder(FrameDecoderOptions options = {}) : options_(options) {}
+  explicit FrameDecoder(FrameDecoderOptions options = {});
 
   /// For v3 and v4: bodies may be compressed from here on.
   void set_compression(Compression compression) { compression_ = compression; }
@@ -79,7 +79,6 @@ class FrameDecoder {
   Result<std::optional<Envelope>> next_segmented();
   Result<std::optional<RawHeader>> read_header(BytesView input);
   Result<bool> read_segment();
-  Status check_assembly();
   Status decompress_body(Envelope& envelope) const;
 
   FrameDecoderOptions options_;

@@ -68,7 +68,7 @@ enum class CqlErrorCode : uint32_t {
   function_failure = 0x1400,
   write_failure = 0x1500,
   cdc_write_failure = 0x1600,
-  cas_write_unknown = 0x1700,  // v5; a v4 peer must be told write_timeout instead
+  cas_write_unknown = 0x1700,  // v5
   syntax_error = 0x2000,
   unauthorized = 0x2100,
   invalid = 0x2200,
@@ -88,7 +88,7 @@ std::string_view to_string(WriteType type);
 std::string_view to_string(EventType type);
 std::string_view to_string(Opcode opcode);
 
-/// Inverses; false where the name is not known. Consistency names are compared without regard to case.
+/// Inverses; false where the name is not known. Names are compared without regard to case.
 bool parse(std::string_view name, Consistency& consistency);
 bool parse(std::string_view name, WriteType& type);
 bool parse(std::string_view name, EventType& type);

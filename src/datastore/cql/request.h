@@ -46,7 +46,7 @@ struct QueryParameters {
   bool skip_metadata = false;
   std::optional<int32_t> page_size;  // rows; 0 or less means no paging
   std::optional<BytesView> paging_state;
-  std::optional<Consistency> serial_consistency;  // serial or local_serial
+  std::optional<Consistency> serial_consistency;  // not checked to be serial or local_serial
   std::optional<int64_t> timestamp_us;
   std::optional<BytesView> keyspace;      // v5
   std::optional<int32_t> now_in_seconds;  // v5
@@ -110,11 +110,13 @@ struct Request {
 };
 
 /// Reads the body of a request envelope. The result points into `body`.
-/// Errors: invalid_argument (a client's protocol error: unknown opcode, bad field, truncated or surplus bytes).
+/// Bytes behind the message are ignored, as Cassandra does.
+/// Errors: invalid_argument (a client's protocol error: unknown opcode, bad or truncated field).
 Result<Request> decode_request(const EnvelopeHeader& header, BytesView body);
 
 /// Appends one whole envelope to `out`, which is left as it was on error.
-/// Errors: unsupported (a field that `version` lacks), too_large (a string or list above what its count can say).
+/// Errors: unsupported (a field that `version` lacks), too_large (a string or list above what its count can say),
+/// invalid_argument (names that are not as many as the values).
 Status encode_request(const Request& request, Version version, int16_t stream, Bytes& out);
 
 }  // namespace asterism::cql::wire

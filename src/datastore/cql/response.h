@@ -81,7 +81,8 @@ struct UnpreparedDetail {
   bool operator==(const UnpreparedDetail&) const = default;
 };
 
-/// `detail` must be the one that belongs to `code`; codes without fields have none.
+/// `detail` must be the one that belongs to `code`; codes without fields have none. Encoding for a version that lacks a
+/// code sends the nearest one that it has, as Cassandra does: timeouts for failures, invalid for function_failure.
 struct ErrorResponse {
   CqlErrorCode code = CqlErrorCode::server_error;
   std::string message;  // cut at 65,535 bytes

@@ -24,22 +24,23 @@ struct ColumnSpec {
 
 /// Where all columns share keyspace and table, these are sent once (Global_tables_spec).
 struct ResultMetadata {
-  std::vector<ColumnSpec> columns;       // empty where no_metadata
+  std::vector<ColumnSpec> columns;       // not sent where no_metadata
   uint32_t column_count = 0;             // read only where no_metadata; otherwise columns.size()
   bool no_metadata = false;              // the client asked to skip it and knows the columns
   std::optional<Bytes> paging_state;     // present: there are more pages
-  std::optional<Bytes> new_metadata_id;  // v5 Metadata_changed: the columns differ from what the client had prepared
+  std::optional<Bytes> new_metadata_id;  // v5 Metadata_changed: the columns are not those the client had prepared
 
   uint32_t width() const { return no_metadata ? column_count : static_cast<uint32_t>(columns.size()); }
   bool operator==(const ResultMetadata&) const = default;
 };
 
-/// What may precede any response's body.
+/// What may precede any response's body. v3 has no place for warnings and payload: they are left out there.
 struct ResponseExtras {
   std::optional<std::array<uint8_t, 16>> tracing_id;
-  std::vector<std::string> warnings;                                         // v4 and later; each cut at 65,535 bytes
-  std::vector<std::pair<std::string, std::optional<Bytes>>> custom_payload;  // v4 and later
+  std::vector<std::string> warnings;  // each is cut at 65,535 bytes
+  std::vector<std::pair<std::string, std::optional<Bytes>>> custom_payload;
   bool empty() const { return !tracing_id && warnings.empty() && custom_payload.empty(); }
+  bool operator==(const ResponseExtras&) const = default;
 };
 
 /// A page of rows. `cells` is row_count * metadata.width() [bytes] values, one after the other.
@@ -85,9 +86,8 @@ class RowsWriter {
   uint64_t row_count() const { return width_ == 0 ? 0 : cell_count_ / width_; }
 
   /// Patches the counts and lengths. With `paging_state` the metadata announces more pages. Extras and paging state are
-  /// inserted before the rows, which costs one move of them. The last row must be complete.
-  /// Errors: too_large where the envelope passes body_size_max, unsupported for extras that v3 lacks; `out` is then cut
-  /// back to start().
+  /// inserted before the rows, which costs one move of them each. The last row must be complete.
+  /// Errors: too_large where the body passes body_size_max; `out` is then cut back to start().
   Status finish(std::optional<BytesView> paging_state = std::nullopt, const ResponseExtras& extras = {},
                 uint32_t body_size_max = default_body_size_max);
 
@@ -97,7 +97,7 @@ class RowsWriter {
   Bytes* out_;
   Version version_;
   size_t start_;
-  size_t flags_offset_ = 0;
+  size_t flags_offset_ = 0;  // of the metadata
   size_t rows_offset_ = 0;
   uint32_t width_ = 0;
   uint64_t cell_count_ = 0;

@@ -41,10 +41,10 @@ enum class TypeId : uint16_t {
 
 struct WireType {
   TypeId id = TypeId::blob;
-  std::string name;                      // custom: the class; udt: the type's name
-  std::string keyspace;                  // udt
-  std::vector<WireType> parameters;      // list, set: 1; map: key, value; tuple and udt: one a field
-  std::vector<std::string> field_names;  // udt; as many as parameters
+  std::string name = {};                      // custom: the class; udt: the type's name
+  std::string keyspace = {};                  // udt
+  std::vector<WireType> parameters = {};      // list, set: 1; map: key, value; tuple and udt: one a field
+  std::vector<std::string> field_names = {};  // udt; as many as parameters
 
   bool operator==(const WireType&) const = default;
 };
