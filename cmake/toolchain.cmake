@@ -16,3 +16,8 @@ set(CMAKE_C_FLAGS_SANITIZE "${CMAKE_CXX_FLAGS_SANITIZE}")
 add_compile_options(-Wall -Wextra -Wshadow -Woverloaded-virtual -Wimplicit-fallthrough -Werror
                     -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 add_link_options(-fuse-ld=lld-19)
+
+# Fuzzers need coverage feedback from the code they exercise.
+if(ASTERISM_FUZZERS)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -19,13 +19,13 @@ Status MetadataService::start(raft::Configuration first) {
 
 Result<Bytes> MetadataService::apply(raft::LogIndex index, BytesView payload) {
   Result<Bytes> outcome = state_.apply(index.value, payload);
-  applied_.wake_all();
+  waiting_.wake_all();
   return outcome;
 }
 
 Status MetadataService::restore(BytesView snapshot) {
   TRY_STATUS(state_.restore(snapshot));
-  applied_.wake_all();
+  waiting_.wake_all();
   return {};
 }
 
@@ -80,7 +80,7 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
     co_return fail(std::move(reply).error());
   }
   CO_TRY(auto committed, decode_committed(*reply));
-  CO_TRY_STATUS(co_await with_deadline(deadline, wait_applied(committed.index.value)));
+  CO_TRY_STATUS(co_await applied(committed.index.value, deadline));
   co_return std::move(committed.outcome);
 }
 
@@ -95,8 +95,13 @@ Task<Result<Bytes>> MetadataService::propose(const std::string& section, Bytes c
 }
 
 Task<Status> MetadataService::wait_applied(uint64_t index) {
-  while (state_.applied_index() < index) co_await applied_.wait();
+  while (state_.applied_index() < index) co_await waiting_.wait();
   co_return Status{};
+}
+
+Task<Status> MetadataService::applied(uint64_t index, Instant deadline) {
+  if (state_.applied_index() >= index) co_return Status{};
+  co_return co_await with_deadline(deadline, wait_applied(index));
 }
 
 Task<Status> MetadataService::barrier_loop() {

@@ -30,6 +30,10 @@ class MetadataService final : public raft::StateMachine {
   /// timeout.
   Task<Status> barrier(Instant deadline);
 
+  /// Completes when this node has applied the log up to `index`. Errors: timeout.
+  Task<Status> applied(uint64_t index, Instant deadline);
+  uint64_t applied_index() const { return state_.applied_index(); }
+
   NodeId leader() const { return host_.leader(metadata_shard); }
 
   // raft::StateMachine
@@ -49,7 +53,7 @@ class MetadataService final : public raft::StateMachine {
   raft::Host& host_;
   Log log_;
   MetadataState state_;
-  WaitQueue applied_;
+  WaitQueue waiting_;  // for an index to be applied
 };
 
 }  // namespace asterism

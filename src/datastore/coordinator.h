@@ -4,38 +4,79 @@
 
 #include <memory>
 
-#include "cluster/liveness.h"
-#include "cluster/metadata_service.h"
+#include "datastore/hints.h"
+#include "datastore/replica_service.h"
+#include "datastore/routing.h"
 #include "datastore/table_service.h"
+#include "runtime/channel.h"
 
 namespace asterism::datastore {
 
 struct CoordinatorOptions {
   NodeId self;
   std::string datacenter = "dc1";
-  uint32_t max_requests = 4096;  // under way; more fail as overloaded
-  Duration hint_window = std::chrono::hours(3);
+  uint32_t max_requests = 8192;  // under way; more fail as overloaded
+  Defects defects;
 };
 
-class Replica;
-class Hints;
-struct Defects;
-
+/// Used by one core.
 class Coordinator final : public TableService {
  public:
   Coordinator(CoordinatorOptions options, Executor& executor, Rpc& rpc, MetadataService& metadata,
-              const ClusterState& cluster, const Schema& schema, Liveness& liveness, Replica& replica, Hints& hints,
-              Log log);
+              const ClusterState& cluster, const Schema& schema, Liveness& liveness, ReplicaService& replicas,
+              Replica& replica, Hints& hints, Log log);
   ~Coordinator() override;
+
+  /// Finishes logged batches of an earlier life.
+  Status start();
 
   Task<Served<void>> write(TablePtr table, Mutation mutation, Consistency consistency, Instant deadline) override;
   Task<Served<void>> write_all(std::vector<TableMutation> mutations, bool logged, Consistency consistency,
                                Instant deadline) override;
   Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency, Instant deadline) override;
 
+  struct Counters {
+    uint64_t writes = 0, reads = 0, failures = 0, digest_mismatches = 0, read_repairs = 0, speculations = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct WriteState;
+  struct ReadState;
+  struct Route;
+
+  Result<Route> route(const std::string& keyspace, int64_t token, Consistency consistency) const;
+  RequestView view_of(const std::vector<const Shard*>& shards) const;
+
+  Task<Served<void>> write_once(const TablePtr& table, const Bytes& mutation, int64_t token, Consistency consistency,
+                                Instant deadline, bool& retry);
+  Task<void> write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts);
+  Task<Served<void>> write_encoded(TablePtr table, Bytes mutation, Consistency consistency, Instant deadline);
+  Task<void> finish_batch(Bytes key, Bytes value);
+
+  Task<Served<ReadPage>> read_once(const TablePtr& table, const ReadCommand& command, Consistency consistency,
+                                   Instant deadline, bool& retry);
+  Task<void> read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only);
+  Task<Served<ReadPage>> reconcile(std::shared_ptr<ReadState> state, const Route& route, Instant deadline);
+  Task<void> speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare);
+  Result<Route> route_read(const TablePtr& table, ReadCommand& command, Consistency consistency) const;
+
+  CoordinatorOptions options_;
+  Executor& executor_;
+  Rpc& rpc_;
+  MetadataService& metadata_;
+  const ClusterState& cluster_;
+  const Schema& schema_;
+  Liveness& liveness_;
+  ReplicaService& replicas_;
+  Replica& replica_;
+  Hints& hints_;
+  Log log_;
+  Counters counters_;
+  uint64_t next_batch_ = 1;
+  Semaphore requests_;
+  Duration usual_read_ = 2ms;  // smoothed time in which replicas answer reads
+  TaskGroup tasks_;
 };
 
 }  // namespace asterism::datastore

@@ -85,8 +85,8 @@ struct ReadResult {
     std::vector<StoredRow> rows;
   };
   std::vector<Partition> partitions;
-  /// Everything that was asked for is there. Otherwise a limit was reached, and what lies at or past `next` (a
-  /// clustering key of the one partition, in reading order; or a storage key) is missing.
+  /// Everything that was asked for is there. Otherwise a limit was reached, and what lies at or after `next` is missing:
+  /// a clustering key of the one partition, or a storage key; where reversed, what lies before `next`.
   bool complete = true;
   Bytes next;
 

@@ -1,6 +1,7 @@
 // What a protocol face asks of the data store.
 #pragma once
 
+#include <deque>
 #include <expected>
 #include <string>
 #include <utility>
@@ -58,7 +59,7 @@ struct LivePartition {
     Row row;
   };
   std::vector<LiveRow> rows;
-  std::vector<Bytes> storage;  // what the rows' views point into
+  std::deque<Bytes> storage;  // what the rows' views point into; its elements never move
 };
 
 /// A page of a read. `next` continues it: pass it to resume() for the following page.

@@ -3,6 +3,8 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -41,11 +43,13 @@ class WriteAheadLog {
   /// Gets every whole record, oldest first, released ones of segments that still exist included. An error ends open().
   using ReplayFunction = std::move_only_function<Status(const Record&)>;
 
-  /// Reads the log, cuts a torn tail off, and starts a new segment, durably. The disk and the executor must outlive
-  /// the log. Errors: corrupt (names file and offset; nothing was changed), no_space, io, and the replay's own.
+  /// Reads the log up to a torn tail, makes what it replays durable, and starts a new segment. The disk and the
+  /// executor must outlive the log. Errors: corrupt (names file and offset; nothing was changed), no_space, io, and the
+  /// replay's own.
   static Task<Result<std::unique_ptr<WriteAheadLog>>> open(Disk& disk, Executor& executor, Options options,
                                                            ReplayFunction replay);
-  /// Drops what is not durable yet; callbacks are dropped uncalled, and waiting tasks get `closed`.
+  /// Drops what is not durable yet; callbacks are dropped uncalled. Tasks that wait in room(), append_durably(), read()
+  /// or verify() must be gone before. No callback may destroy the log.
   ~WriteAheadLog();
 
   /// Takes the record and says where it begins. Kinds below mark_kind are the owner's. The payload is copied.
@@ -54,12 +58,12 @@ class WriteAheadLog {
   Result<Position> append(ShardId owner, uint8_t kind, BytesView payload) {
     return append(owner, kind, std::span<const BytesView>(&payload, 1));
   }
-  /// Calls back, in the order of positions, once every record up to and including `position` is durable, or cannot
-  /// become so. Never from inside this call.
+  /// Calls back once every record up to and including `position`, which append() returned, is durable, or with the
+  /// error that broke the log. Callbacks of later batches come later. Never from inside this call.
   void when_durable(Position position, Callback<void> done);
   Task<Status> durable(Position position);
-  /// Waits until append() would not be refused for want of room. Errors: closed, or what broke the log.
-  Task<Status> room();
+  /// Waits until append() has room for such a payload. Errors: closed, or what broke the log.
+  Task<Status> room(uint64_t payload_bytes = 0);
   /// Waits for room, appends and waits until the record is durable.
   Task<Result<Position>> append_durably(ShardId owner, uint8_t kind, BytesView payload);
 
@@ -98,7 +102,7 @@ class WriteAheadLog {
   Task<Status> close();
 
   struct Counters {
-    uint64_t records = 0, batches = 0, syncs = 0, bytes = 0;
+    uint64_t records = 0, batches = 0, syncs = 0, bytes = 0;  // marks and headers count as bytes only
   };
   const Counters& counters() const { return counters_; }
   /// What broke the log.
@@ -107,49 +111,56 @@ class WriteAheadLog {
  private:
   struct Segment {
     Position base;
-    Position end;  // grows while the segment is the last
+    Position end;  // of its last record, once another segment follows
     uint64_t sequence = 0;
     std::unordered_map<ShardId, Position> holders;  // the last record of each owner that has not released it
   };
   struct Batch {
     Position base;  // where its mark begins
-    Bytes bytes;    // room for the mark, then the records
+    Position end;
+    Bytes bytes;  // room for the mark, then the records
     std::optional<SegmentHeader> new_segment;
     std::vector<std::pair<Position, Callback<void>>> waiting;
-    Position end() const { return {base.value + bytes.size()}; }
   };
   class Opening;
 
   WriteAheadLog(Disk& disk, Executor& executor, Options options);
-  Batch& batch_with_room(uint64_t bytes);
-  Batch& open_batch(bool new_segment);
-  Segment* find_segment(Position position);
   std::string path_of(Position base) const;
+  Status refusal() const;
+  Position end_of(size_t index) const;
+  Batch& batch_for(uint64_t bytes);
+  bool joins_last_batch(uint64_t bytes) const;
+  Batch& open_batch(bool in_new_segment);
+  void start_tasks();
   Task<void> write_batches();
+  Task<void> write_first_batch();
   Task<Status> write_batch(Batch& batch);
-  Task<Status> start_segment(SegmentHeader header);
-  Task<Status> write_idle_mark();
+  Task<Status> create_segment(SegmentHeader header);
+  Task<Status> write_mark();
+  Task<Status> finish_closing();
   Task<void> delete_released();
   Task<Status> delete_oldest();
+  void fail_pending();
+  void call_late();
   Task<Result<std::shared_ptr<File>>> file_for_reading(Position base);
-  void finish(Batch& batch, const Status& status);
-  void break_log(const Error& error);
+  Task<Status> verify_segment(Position base, Position end, uint64_t sequence, std::vector<Damage>& found);
 
   Disk& disk_;
-  Options options_;
+  const Options options_;
   uint64_t log_id_ = 0;
-  std::deque<Segment> segments_;  // oldest first; the last one may still be waiting to be created
-  Position written_base_;         // the segment that file_ is
+  std::deque<Segment> segments_;  // oldest first; the last ones may still wait to be created
+  Position created_;              // the segment that file_ is
   std::unique_ptr<File> file_;
   Position next_, durable_;
   uint64_t pending_bytes_ = 0;
-  std::deque<Batch> pending_;  // the first one may be under way
-  bool writing_ = false, marked_ = false, closing_ = false, closed_ = false;
+  std::deque<Batch> pending_;                            // the first one is under way where writing_
+  std::vector<std::pair<Callback<void>, Status>> late_;  // to be called in the next turn
+  bool writing_ = false, marked_ = true, closing_ = false, closed_ = false;
   std::optional<Error> failure_;
   Counters counters_;
   Position read_base_;  // the segment that read_file_ is
   std::shared_ptr<File> read_file_;
-  WaitQueue work_, room_, release_, idle_;
+  WaitQueue work_, room_, released_, idle_;
   TaskGroup tasks_;
 };
 

@@ -33,6 +33,32 @@ void check_round_trip(const Envelope& envelope, Compression compression) {
   ASSERT((*again)->header.stream == envelope.header.stream);
 }
 
+/// Cuts `payload` into segments whose checksums are right, so that what lies behind them is reached. Each begins with
+/// two bytes of `payload` that choose its length and flags.
+Bytes with_checksums(BytesView payload, Compression compression) {
+  Bytes out;
+  size_t header_size = compression == Compression::lz4 ? 5 : 3;
+  while (payload.size() > 2) {
+    uint64_t size = std::min<size_t>(static_cast<uint8_t>(payload[0]), payload.size() - 2);
+    uint64_t choice = static_cast<uint8_t>(payload[1]);
+    uint64_t bits = size;
+    if (compression == Compression::lz4)
+      bits |= ((choice >> 1) << 17) | ((choice & 1) << 34);
+    else
+      bits |= (choice & 1) << 17;
+    Bytes header;
+    for (size_t i = 0; i < header_size; ++i) header.push_back(static_cast<char>(bits >> 8 * i));
+    uint32_t crc = segment_crc24(header);
+    for (size_t i = 0; i < 3; ++i) header.push_back(static_cast<char>(crc >> 8 * i));
+    BytesView content = payload.substr(2, size);
+    out += header;
+    out += content;
+    ByteWriter(out).u32_le(segment_crc32(content));
+    payload.remove_prefix(2 + size);
+  }
+  return out;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -46,6 +72,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     decoder.enable_segments(compression);
   else
     decoder.set_compression(compression);
+  Bytes segments;
+  if ((data[0] & 24) == 24) {
+    segments = with_checksums(input, compression);
+    input = segments;
+  }
   size_t step = data[1] + size_t{1};
   while (!input.empty()) {
     decoder.feed(input.substr(0, step));

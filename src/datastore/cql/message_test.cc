@@ -560,6 +560,30 @@ TEST(TypeSection4_2_5_2, NestingIsBounded) {
   EXPECT_EQ(decode_type(deep_reader).error().code, ErrorCode::too_large);
 }
 
+TEST(TypeSection4_2_5_2, ConvertsToAndFromDataTypes) {
+  for (std::string_view text : {"ascii", "bigint", "text", "duration", "list<int>", "set<timeuuid>",
+                                "map<text, frozen<list<int>>>", "frozen<tuple<int, frozen<set<text>>>>"}) {
+    auto type = datastore::DataType::parse(text);
+    ASSERT_TRUE(type) << text;
+    Bytes out;
+    ByteWriter writer(out);
+    ASSERT_TRUE(encode_type(wire_type_of(*type), writer));
+    ByteReader reader(out);
+    auto wire = decode_type(reader);
+    ASSERT_TRUE(wire) << text;
+    auto again = data_type_of(*wire);
+    ASSERT_TRUE(again) << text;
+    EXPECT_EQ(again->to_string(), type->to_string());
+  }
+  EXPECT_EQ(data_type_of({TypeId::udt, "addr", "ks"}).error().code, ErrorCode::unsupported);
+  EXPECT_EQ(data_type_of({TypeId::custom, "Class"}).error().code, ErrorCode::unsupported);
+  EXPECT_EQ(data_type_of({TypeId::tuple}).error().code, ErrorCode::unsupported);
+  EXPECT_EQ(data_type_of({TypeId::list}).error().code, ErrorCode::invalid_argument);
+  WireType deep{TypeId::int_};
+  for (int i = 0; i < datastore::max_type_depth; ++i) deep = WireType{TypeId::list, "", "", {deep}, {}};
+  EXPECT_EQ(data_type_of(deep).error().code, ErrorCode::too_large);
+}
+
 TEST(Names, AreInverse) {
   for (int i = 0; i <= 10; ++i) {
     Consistency consistency;

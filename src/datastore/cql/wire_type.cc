@@ -4,6 +4,9 @@
 
 namespace asterism::cql::wire {
 
+using datastore::DataType;
+using datastore::TypeKind;
+
 namespace {
 
 /// How many parameters an id takes: a number, or -1 for any.
@@ -24,11 +27,15 @@ int parameter_count(TypeId id) {
 
 bool known(uint16_t id) { return (id <= 0x15 && id != 0x0A) || (id >= 0x20 && id <= 0x22) || id == 0x30 || id == 0x31; }
 
+bool well_formed(const WireType& type) {
+  int count = parameter_count(type.id);
+  return known(static_cast<uint16_t>(type.id)) && (count < 0 || type.parameters.size() == static_cast<size_t>(count)) &&
+         (type.id != TypeId::udt || type.field_names.size() == type.parameters.size());
+}
+
 Status encode(const WireType& type, NotationWriter& out, int depth) {
   if (depth > wire_type_depth_max) return fail(ErrorCode::too_large, "type nests deeper than {}", wire_type_depth_max);
-  int count = parameter_count(type.id);
-  if (!known(static_cast<uint16_t>(type.id)) || (count >= 0 && type.parameters.size() != static_cast<size_t>(count)) ||
-      (type.id == TypeId::udt && type.field_names.size() != type.parameters.size()))
+  if (!well_formed(type))
     return fail(ErrorCode::invalid_argument, "type {:#x} with {} parameters", static_cast<int>(type.id),
                 type.parameters.size());
   out.short_enum(type.id);
@@ -37,7 +44,7 @@ Status encode(const WireType& type, NotationWriter& out, int depth) {
     out.string(type.keyspace);
     out.string(type.name);
   }
-  if (count < 0) out.count(type.parameters.size());
+  if (parameter_count(type.id) < 0) out.count(type.parameters.size());
   for (size_t i = 0; i < type.parameters.size(); ++i) {
     if (type.id == TypeId::udt) out.string(type.field_names[i]);
     TRY_STATUS(encode(type.parameters[i], out, depth + 1));
@@ -68,7 +75,44 @@ Result<WireType> decode(NotationReader& in, int depth) {
   return type;
 }
 
+Result<DataType> convert(const WireType& type, int depth) {
+  if (depth > datastore::max_type_depth)
+    return fail(ErrorCode::too_large, "type nests deeper than {}", datastore::max_type_depth);
+  if (!well_formed(type))
+    return fail(ErrorCode::invalid_argument, "type {:#x} with {} parameters", static_cast<int>(type.id),
+                type.parameters.size());
+  std::vector<DataType> arguments;
+  for (const WireType& parameter : type.parameters) {
+    TRY(DataType argument, convert(parameter, depth + 1));
+    arguments.push_back(argument.freeze());
+  }
+  switch (type.id) {
+    case TypeId::list:
+      return DataType::list(std::move(arguments[0]));
+    case TypeId::set:
+      return DataType::set(std::move(arguments[0]));
+    case TypeId::map:
+      return DataType::map(std::move(arguments[0]), std::move(arguments[1]));
+    case TypeId::tuple:
+      if (!arguments.empty()) return DataType::tuple(std::move(arguments));
+      break;
+    default:
+      for (uint8_t kind = 0; kind < static_cast<uint8_t>(TypeKind::list); ++kind)
+        if (datastore::protocol_id(static_cast<TypeKind>(kind)) == static_cast<uint16_t>(type.id))
+          return DataType(static_cast<TypeKind>(kind));
+  }
+  return fail(ErrorCode::unsupported, "no data type has the option id {:#x}", static_cast<int>(type.id));
+}
+
 }  // namespace
+
+WireType wire_type_of(const DataType& type) {
+  WireType wire{static_cast<TypeId>(datastore::protocol_id(type.kind()))};
+  for (const DataType& argument : type.arguments()) wire.parameters.push_back(wire_type_of(argument));
+  return wire;
+}
+
+Result<DataType> data_type_of(const WireType& type) { return convert(type, 1); }
 
 Status encode_type(const WireType& type, ByteWriter& out) {
   NotationWriter writer(out.buffer());

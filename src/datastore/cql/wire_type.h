@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "datastore/type.h"
 
 namespace asterism::cql::wire {
 
@@ -39,6 +40,8 @@ enum class TypeId : uint16_t {
   tuple = 0x31,
 };
 
+/// A type as a peer describes it. Wider than DataType: a client meets user-defined and custom types too. Whether a type
+/// is frozen is not on the wire.
 struct WireType {
   TypeId id = TypeId::blob;
   std::string name = {};                      // custom: the class; udt: the type's name
@@ -51,6 +54,12 @@ struct WireType {
 
 /// Types nested deeper than this are refused by both functions.
 inline constexpr int wire_type_depth_max = 32;
+
+WireType wire_type_of(const datastore::DataType& type);
+/// Frozen inside, as every collection within another type must be; not frozen itself unless a tuple.
+/// Errors: unsupported (user-defined, custom, a tuple without fields), too_large (deeper than max_type_depth),
+/// invalid_argument (as encode_type).
+Result<datastore::DataType> data_type_of(const WireType& type);
 
 /// Errors: invalid_argument where the parameters do not fit the id, too_large where a count or string does not fit.
 Status encode_type(const WireType& type, ByteWriter& out);

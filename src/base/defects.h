@@ -1,0 +1,36 @@
+// Planted bugs: each breaks one rule that the checkers of the simulator must see broken. A product node has none.
+#pragma once
+
+#include <bitset>
+#include <optional>
+#include <string_view>
+
+namespace asterism {
+
+enum class Defect : uint8_t {
+  skip_sync,                   // the disk says that it synced and did not
+  accept_stale_term,           // Raft takes messages of an old term for new ones
+  quorum_off_by_one,           // a coordinator is content with one acknowledgement too few
+  drop_hint,                   // a mutation for a replica that was down is forgotten
+  repair_ignores_tombstones,   // replicas exchange live cells only
+  accept_wrong_epoch,          // a replica serves requests of another epoch
+  acknowledge_before_durable,  // a replica answers before its log is synced
+  stale_read_repair,           // a read returns the first answer without comparing digests
+  forget_replay,               // a restarted node leaves out its log's last records
+  count
+};
+
+/// "skip_sync" and so on; the inverse knows no others.
+std::string_view to_string(Defect defect);
+std::optional<Defect> parse_defect(std::string_view name);
+
+class Defects {
+ public:
+  void plant(Defect defect) { planted_.set(static_cast<size_t>(defect)); }
+  bool has(Defect defect) const { return planted_.test(static_cast<size_t>(defect)); }
+
+ private:
+  std::bitset<static_cast<size_t>(Defect::count)> planted_;
+};
+
+}  // namespace asterism

@@ -1,0 +1,168 @@
+#include "datastore/hints.h"
+
+#include <algorithm>
+
+#include "runtime/channel.h"
+
+namespace asterism::datastore {
+
+constexpr Duration delivery_timeout = 2s;
+constexpr Duration retry_every = 1s;
+constexpr size_t hints_at_once = 128;
+
+Hints::Hints(HintsOptions options, NodeId self, Executor& executor, Rpc& rpc, const ClusterState& cluster,
+             const Schema& schema, MetadataService& metadata, Liveness& liveness, Replica& replica, Log log)
+    : options_(options),
+      self_(self),
+      executor_(executor),
+      rpc_(rpc),
+      cluster_(cluster),
+      schema_(schema),
+      metadata_(metadata),
+      liveness_(liveness),
+      replica_(replica),
+      log_(std::move(log)),
+      tasks_(executor) {
+  liveness.on_change([this](NodeId, bool up) {
+    if (up) news_.wake_all();
+  });
+}
+
+static Bytes table_prefix(uint32_t table) {
+  Bytes prefix;
+  ByteWriter(prefix).u32_be(table);
+  return prefix;
+}
+
+Bytes Hints::key(NodeId target, uint64_t sequence) const {
+  Bytes key = table_prefix(hints_table);
+  ByteWriter out(key);
+  out.u32_be(target.value);
+  out.u64_be(sequence);
+  return key;
+}
+
+Status Hints::start() {
+  auto it = replica_.iterate({table_prefix(hints_table), table_prefix(hints_table + 1), false});
+  for (it.seek_first(); it.valid(); it.next()) {
+    ByteReader in(it.key().substr(4));
+    const NodeId target{in.u32_be()};
+    const uint64_t sequence = in.u64_be();
+    if (in.failed()) return fail(ErrorCode::corrupt, "a stored hint is malformed");
+    ++targets_[target].waiting;
+    next_sequence_ = std::max(next_sequence_, sequence + 1);
+    bytes_ += it.value().size();
+  }
+  TRY_STATUS(it.status());
+  tasks_.spawn(deliver_loop());
+  return {};
+}
+
+uint64_t Hints::waiting() const {
+  uint64_t sum = 0;
+  for (const auto& [node, target] : targets_) sum += target.waiting;
+  return sum;
+}
+
+Task<Status> Hints::store(NodeId target, Bytes mutation) {
+  if (options_.defects.has(Defect::drop_hint)) co_return Status{};
+  if (bytes_ + mutation.size() > options_.max_bytes) {
+    ++counters_.dropped;
+    co_return fail(ErrorCode::overloaded, "too many hints wait");
+  }
+  Bytes value;
+  ByteWriter out(value);
+  out.u64_le(static_cast<uint64_t>(executor_.clock().wall_now().us));
+  out.raw(mutation);
+  bytes_ += value.size();
+  ++targets_[target].waiting;
+  ++counters_.stored;
+  std::vector<Replica::Change> changes;
+  changes.push_back({key(target, next_sequence_++), std::move(value)});
+  Status stored = co_await replica_.write_own(std::move(changes));
+  news_.wake_all();
+  co_return stored;
+}
+
+Task<void> Hints::deliver_loop() {
+  while (true) {
+    for (auto& [node, target] : targets_) {
+      if (target.waiting == 0 || target.delivering || !liveness_.up(node)) continue;
+      target.delivering = true;
+      tasks_.spawn(deliver(node));
+    }
+    if (waiting() == 0) {
+      co_await news_.wait();
+    } else {
+      co_await sleep_for(retry_every);
+    }
+  }
+}
+
+Task<void> Hints::deliver(NodeId target) {
+  Bytes from = key(target, 0);
+  while (co_await deliver_some(target, from)) {
+  }
+  targets_[target].delivering = false;
+}
+
+/// Sends a batch of hints side by side and removes those that arrived or are out of date. False: the end was reached,
+/// or the target does not take them.
+Task<bool> Hints::deliver_some(NodeId target, Bytes& from) {
+  struct Hint {
+    Bytes key;
+    Bytes mutation;
+    bool gone = false;
+  };
+  std::vector<Hint> hints;
+  const int64_t oldest_us = executor_.clock().wall_now().us - options_.window.count() / 1000;
+  {
+    auto it = replica_.iterate({from, key(NodeId{target.value + 1}, 0), false});
+    for (it.seek_first(); it.valid() && hints.size() < hints_at_once; it.next()) {
+      ByteReader in(it.value());
+      const auto written_us = static_cast<int64_t>(in.u64_le());
+      hints.push_back({Bytes(it.key()), Bytes(in.rest()), in.failed() || written_us < oldest_us});
+      if (hints.back().gone) ++counters_.dropped;
+    }
+    if (!it.status()) co_return false;
+  }
+  if (hints.empty()) co_return false;
+  TaskGroup sending(executor_);
+  for (Hint& hint : hints) {
+    if (hint.gone) continue;
+    sending.spawn([](Hints& self, NodeId to, Hint& one) -> Task<void> {
+      Status sent = co_await self.send(to, one.mutation);
+      one.gone = sent || sent.error().code == ErrorCode::not_found || sent.error().code == ErrorCode::corrupt;
+      if (sent) ++self.counters_.delivered;
+    }(*this, target, hint));
+  }
+  co_await sending.join();
+  std::vector<Replica::Change> removals;
+  bool all = true;
+  for (Hint& hint : hints) {
+    all &= hint.gone;
+    if (!hint.gone) continue;
+    bytes_ -= std::min<uint64_t>(bytes_, hint.mutation.size() + 8);
+    --targets_[target].waiting;
+    removals.push_back({hint.key, std::nullopt});
+  }
+  from = hints.back().key + '\0';
+  if (!removals.empty() && !co_await replica_.write_own(std::move(removals))) co_return false;
+  co_return all;
+}
+
+Task<Status> Hints::send(NodeId target, BytesView mutation) {
+  CO_TRY(const MutationView view, MutationView::decode(mutation));
+  TablePtr table = schema_.table(view.table);
+  if (!table) co_return fail(ErrorCode::not_found, "the table was dropped");
+  const Shard* shard = cluster_.find(table->keyspace, view.token);
+  // Another node has taken the target's place: it got the rows with the shard.
+  if (shard == nullptr || !shard->has_replica(target)) co_return fail(ErrorCode::not_found, "not a replica any more");
+  const RequestView request{metadata_.applied_index(), {{shard->id, shard->epoch}}};
+  auto sent = co_await rpc_.call(target, rpc_method::write, ReplicaService::encode_write(request, mutation),
+                                 executor_.now() + delivery_timeout, RpcPriority::bulk);
+  if (!sent) co_return fail(sent.error());
+  co_return Status{};
+}
+
+}  // namespace asterism::datastore

@@ -1,0 +1,67 @@
+// Hinted handoff: mutations that a replica missed wait, durably, on the node that coordinated them.
+#pragma once
+
+#include <map>
+
+#include "cluster/liveness.h"
+#include "datastore/replica_service.h"
+
+namespace asterism::datastore {
+
+struct HintsOptions {
+  /// Hints older than this are dropped: the comparison of replicas takes over.
+  Duration window = std::chrono::hours(3);
+  /// Towards all nodes together. Beyond it hints are dropped and counted.
+  uint64_t max_bytes = 1ull << 30;
+  Defects defects;
+};
+
+/// Used by one core. Keys: hints table (u32), target (u32), sequence (u64), big-endian; the value: wall time in
+/// microseconds (u64, little-endian), then the mutation.
+class Hints {
+ public:
+  Hints(HintsOptions options, NodeId self, Executor& executor, Rpc& rpc, const ClusterState& cluster,
+        const Schema& schema, MetadataService& metadata, Liveness& liveness, Replica& replica, Log log);
+
+  /// Finds the hints of an earlier life and begins to deliver.
+  Status start();
+  /// Completes when the hint is durable here.
+  Task<Status> store(NodeId target, Bytes mutation);
+
+  struct Counters {
+    uint64_t stored = 0, delivered = 0, dropped = 0;
+  };
+  const Counters& counters() const { return counters_; }
+  /// Hints that wait, for every target.
+  uint64_t waiting() const;
+
+ private:
+  struct Target {
+    uint64_t waiting = 0;
+    bool delivering = false;
+  };
+  Task<void> deliver_loop();
+  Task<void> deliver(NodeId target);
+  Task<bool> deliver_some(NodeId target, Bytes& from);
+  Task<Status> send(NodeId target, BytesView mutation);
+  Bytes key(NodeId target, uint64_t sequence) const;
+
+  HintsOptions options_;
+  NodeId self_;
+  Executor& executor_;
+  Rpc& rpc_;
+  const ClusterState& cluster_;
+  const Schema& schema_;
+  MetadataService& metadata_;
+  Liveness& liveness_;
+  Replica& replica_;
+  Log log_;
+  uint64_t next_sequence_ = 1;
+  uint64_t bytes_ = 0;
+  std::map<NodeId, Target> targets_;
+  Counters counters_;
+  WaitQueue news_;
+  TaskGroup tasks_;
+};
+
+}  // namespace asterism::datastore

@@ -1,0 +1,99 @@
+// What one node stores of the tables: applies mutations durably and reads them back.
+#pragma once
+
+#include <deque>
+#include <functional>
+
+#include "base/defects.h"
+#include "base/log.h"
+#include "datastore/mutation.h"
+#include "datastore/schema.h"
+#include "runtime/one_shot.h"
+#include "runtime/task_group.h"
+#include "storage/key_value_store.h"
+#include "storage/write_ahead_log.h"
+
+namespace asterism::datastore {
+
+/// The owner of the replica's records in the write-ahead log: all tables share one store, so they share one owner.
+inline constexpr ShardId replica_owner{UINT64_MAX};
+
+/// Tables with a number below Schema's first are the store's own.
+inline constexpr uint32_t hints_table = 1, batches_table = 2;
+
+struct ReplicaOptions {
+  uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet; more is refused as overloaded
+  uint64_t max_result_bytes = 1 << 20;    // of one ReadResult
+  Defects defects;
+};
+
+/// Used by one core. Reads see exactly what is durable.
+class Replica {
+ public:
+  Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log);
+  ~Replica();
+
+  // Start-up: replay() for every record of the log whose owner is replica_owner, then start().
+  Status replay(const Record& record);
+  /// Applies what was replayed and begins to keep the log short. Errors: those of the store.
+  Status start(WriteAheadLog& wal);
+
+  /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
+  /// Errors: overloaded (nothing was done), too_large, or what broke the log.
+  Task<Status> write(Bytes mutation);
+  /// The same for keys of the store's own tables: puts, or removes where the value is absent.
+  struct Change {
+    Bytes key;
+    std::optional<Bytes> value;
+  };
+  Task<Status> write_own(std::vector<Change> changes);
+
+  /// Errors: corrupt (stored bytes are damaged), io.
+  Result<ReadResult> read(const ReadCommand& command) const;
+  Result<std::optional<Bytes>> get(BytesView key) const { return store_.get(key); }
+  KeyValueStore::Iterator iterate(KeyValueStore::Bounds bounds) const { return store_.iterate(std::move(bounds)); }
+
+  /// Removes all rows of tables whose number is not wanted any more.
+  Status drop_tables(const std::function<bool(uint32_t number)>& wanted);
+
+  struct Counters {
+    uint64_t writes = 0, applied_batches = 0, reads = 0, rows_read = 0, flushes = 0;
+  };
+  const Counters& counters() const { return counters_; }
+  uint64_t pending_bytes() const { return pending_bytes_; }
+  /// Why the replica stopped, if it did: nothing is written any more.
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  struct Pending {
+    Position position;
+    uint8_t kind = 0;
+    Bytes payload;
+    OneShot<void>::Sender done;
+  };
+  class Reader;
+
+  Task<Status> append(uint8_t kind, Bytes payload);
+  void expect_durable();
+  void apply_durable();
+  Status add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload);
+  bool wants_flush() const;
+  Task<void> keep_short();
+  void stop(Error error);
+
+  ReplicaOptions options_;
+  KeyValueStore& store_;
+  Log log_;
+  WriteAheadLog* wal_ = nullptr;
+  std::deque<Pending> pending_;
+  uint64_t pending_bytes_ = 0;
+  bool waiting_ = false;  // a callback of the log is due
+  bool full_ = false;     // the store takes no more before a flush
+  KeyValueStore::Batch batch_;
+  Counters counters_;
+  std::optional<Error> failure_;
+  WaitQueue work_;
+  TaskGroup tasks_;
+};
+
+}  // namespace asterism::datastore

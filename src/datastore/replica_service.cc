@@ -1,0 +1,109 @@
+#include "datastore/replica_service.h"
+
+#include "runtime/timeout.h"
+
+namespace asterism::datastore {
+
+constexpr size_t max_shards_in_request = 4096;
+
+void RequestView::encode(ByteWriter& out) const {
+  out.varint(metadata_index);
+  out.varint(shards.size());
+  for (const auto& [shard, epoch] : shards) {
+    out.varint(shard.value);
+    out.varint(epoch.value);
+  }
+}
+
+Result<RequestView> RequestView::decode(ByteReader& in) {
+  RequestView view;
+  view.metadata_index = in.varint();
+  const uint64_t count = in.varint();
+  if (count > max_shards_in_request) in.fail();
+  for (uint64_t i = 0; i < count && !in.failed(); ++i) {
+    const ShardId shard{in.varint()};
+    view.shards.emplace_back(shard, Epoch{in.varint()});
+  }
+  if (in.failed()) return fail(ErrorCode::corrupt, "a request between replicas is malformed");
+  return view;
+}
+
+ReplicaService::ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata,
+                               const ClusterState& cluster, const Schema& schema, Replica& replica, Defects defects)
+    : self_(self),
+      metadata_(metadata),
+      cluster_(cluster),
+      schema_(schema),
+      replica_(replica),
+      defects_(defects) {
+  rpc.handle(rpc_method::write, [this](RpcRequest request) { return serve_write(std::move(request)); });
+  rpc.handle(rpc_method::read, [this](RpcRequest request) { return serve_read(std::move(request)); });
+}
+
+Bytes ReplicaService::encode_write(const RequestView& view, BytesView mutation) {
+  Bytes bytes;
+  bytes.reserve(mutation.size() + 32);
+  ByteWriter out(bytes);
+  view.encode(out);
+  out.raw(mutation);
+  return bytes;
+}
+
+Bytes ReplicaService::encode_read(const RequestView& view, const ReadCommand& command, bool digest_only) {
+  Bytes bytes;
+  ByteWriter out(bytes);
+  view.encode(out);
+  out.u8(digest_only ? 1 : 0);
+  out.raw(command.encode());
+  return bytes;
+}
+
+Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
+  if (defects_.has(Defect::accept_wrong_epoch)) co_return Status{};
+  CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
+  for (const auto& [id, epoch] : view.shards) {
+    const Shard* shard = cluster_.shard(id);
+    if (shard == nullptr || shard->epoch != epoch || !shard->has_replica(self_))
+      co_return fail(ErrorCode::wrong_epoch, "shard {} is not at epoch {} on node {}", id, epoch, self_);
+  }
+  co_return Status{};
+}
+
+Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
+  CO_TRY_STATUS(co_await admit(view, deadline));
+  if (mutation.size() > Mutation::max_bytes)
+    co_return fail(ErrorCode::too_large, "a mutation of {} bytes", mutation.size());
+  CO_TRY(const MutationView decoded, MutationView::decode(mutation));
+  if (schema_.table(decoded.table) == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
+  co_return co_await replica_.write(std::move(mutation));
+}
+
+Task<Result<Bytes>> ReplicaService::read(const RequestView& view, ReadCommand command, bool digest_only,
+                                         Instant deadline) {
+  CO_TRY_STATUS(co_await admit(view, deadline));
+  if (schema_.table(command.table) == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
+  CO_TRY(const ReadResult result, replica_.read(command));
+  Bytes encoded = result.encode();
+  if (!digest_only) co_return encoded;
+  Bytes digest;
+  ByteWriter(digest).u64_le(digest_of(encoded));
+  co_return digest;
+}
+
+Task<Result<Bytes>> ReplicaService::serve_write(RpcRequest request) {
+  ByteReader in(request.payload);
+  CO_TRY(const RequestView view, RequestView::decode(in));
+  CO_TRY_STATUS(co_await write(view, Bytes(in.rest()), request.deadline));
+  co_return Bytes{};
+}
+
+Task<Result<Bytes>> ReplicaService::serve_read(RpcRequest request) {
+  ByteReader in(request.payload);
+  CO_TRY(const RequestView view, RequestView::decode(in));
+  const bool digest_only = in.u8() != 0;
+  CO_TRY(ReadCommand command, ReadCommand::decode(in));
+  if (!in.at_end()) co_return fail(ErrorCode::corrupt, "a read request is malformed");
+  co_return co_await read(view, std::move(command), digest_only, request.deadline);
+}
+
+}  // namespace asterism::datastore

@@ -1,0 +1,59 @@
+// A replica as other nodes reach it: checks that a request belongs here, then hands it to the Replica.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cluster/metadata_service.h"
+#include "datastore/replica.h"
+
+namespace asterism::datastore {
+
+namespace rpc_method {
+inline constexpr RpcMethod write = 100;
+inline constexpr RpcMethod read = 101;
+inline constexpr RpcMethod range_hashes = 102;
+inline constexpr RpcMethod range_rows = 103;
+inline constexpr RpcMethod hint = 104;
+}  // namespace rpc_method
+
+/// What a request believes of the cluster. A replica waits until it knows as much, and refuses where the shards have
+/// changed since.
+struct RequestView {
+  uint64_t metadata_index = 0;
+  std::vector<std::pair<ShardId, Epoch>> shards;
+
+  void encode(ByteWriter& out) const;
+  static Result<RequestView> decode(ByteReader& in);
+};
+
+/// Registers its RPC handlers. Used by one core.
+class ReplicaService {
+ public:
+  ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster,
+                 const Schema& schema, Replica& replica, Defects defects);
+
+  /// Without the network, for requests that this node coordinates itself. Errors beside those of the replica:
+  /// wrong_epoch, not_found (the table is gone), timeout.
+  Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
+  /// The encoded result, or its digest in 8 bytes.
+  Task<Result<Bytes>> read(const RequestView& view, ReadCommand command, bool digest_only, Instant deadline);
+  /// Refuses where the request does not belong here. Errors: wrong_epoch, timeout.
+  Task<Status> admit(const RequestView& view, Instant deadline);
+
+  static Bytes encode_write(const RequestView& view, BytesView mutation);
+  static Bytes encode_read(const RequestView& view, const ReadCommand& command, bool digest_only);
+
+ private:
+  Task<Result<Bytes>> serve_write(RpcRequest request);
+  Task<Result<Bytes>> serve_read(RpcRequest request);
+
+  NodeId self_;
+  MetadataService& metadata_;
+  const ClusterState& cluster_;
+  const Schema& schema_;
+  Replica& replica_;
+  Defects defects_;
+};
+
+}  // namespace asterism::datastore

@@ -1,0 +1,52 @@
+// Private to key_value_store*.cc: what RocksDB is given, and how its words are turned into ours.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/merge_operator.h>
+#include <rocksdb/write_batch.h>
+
+#include "storage/key_value_store.h"
+
+namespace asterism {
+
+inline BytesView view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+inline rocksdb::Slice slice(BytesView bytes) { return {bytes.data(), bytes.size()}; }
+
+/// Keys from here on are the store's own.
+inline constexpr BytesView reserved_keys{"\xff\xff", 2};
+inline constexpr BytesView position_key{"\xff\xffposition", 10};
+
+std::unexpected<Error> to_error(const rocksdb::Status& status, const std::string& path);
+inline Status to_status(const rocksdb::Status& status, const std::string& path) {
+  if (status.ok()) return {};
+  return to_error(status, path);
+}
+
+Bytes encode_position(Position position);
+Result<Position> decode_position(BytesView bytes);
+
+std::shared_ptr<rocksdb::MergeOperator> make_merge_operator(MergeFunction function);
+rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options);
+
+/// The open database, shared by the store and by work that is away from the core.
+struct KeyValueStore::Engine {
+  Options options;
+  std::string path;  // RocksDB's name of the folder
+  rocksdb::Options rocksdb_options;
+  std::unique_ptr<rocksdb::DB> database;
+  Position flushed;  // as of the opening
+
+  ~Engine();
+  Status open();
+  Result<Position> stored_position(rocksdb::ReadTier tier) const;
+  Result<std::vector<BadFile>> verify() const;
+};
+
+struct KeyValueStore::Batch::Changes {
+  rocksdb::WriteBatch writes;
+  bool reserved = false;  // a key that is not the caller's
+  bool merges = false;
+};
+
+}  // namespace asterism
