@@ -54,7 +54,7 @@ class MarkerSpecs {
   explicit MarkerSpecs(const std::vector<BindMarker>& markers) : markers_(markers), specs_(markers.size()) {}
   void set(uint32_t marker, std::string keyspace, std::string table, std::string name, const DataType& type);
   std::vector<wire::ColumnSpec> take() { return std::move(specs_); }
-  const wire::ColumnSpec& at(uint32_t marker) const { return specs_[marker]; }
+  size_t size() const { return specs_.size(); }
 
  private:
   const std::vector<BindMarker>& markers_;

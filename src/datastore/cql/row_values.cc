@@ -66,7 +66,10 @@ void RowValues::set_collection(const Column& column, std::span<const Cell> cells
   const TypeKind kind = column.type.kind();
   if (kind != TypeKind::list) {
     const DataType& by = column.type.arguments()[0];
-    std::ranges::stable_sort(live, [&](const Cell* a, const Cell* b) { return compare(by, a->path, b->path) < 0; });
+    std::ranges::sort(live, [&](const Cell* a, const Cell* b) {
+      const int order = compare(by, a->path, b->path);
+      return order != 0 ? order < 0 : a->path < b->path;
+    });
   }
   Bytes value;
   ByteWriter out(value);

@@ -275,7 +275,15 @@ Answer<void> Sorter::sort_partition() {
 Answer<void> Sorter::sort_clustering() {
   const Table& table = *plan.table;
   plan.restricts_clustering = !clustering.empty();
-  std::ranges::stable_sort(clustering, {}, [](const Restriction& c) { return c.column().position; });
+  std::vector<Restriction> ordered;
+  for (size_t position = 0; position < table.clustering_size(); ++position) {
+    for (Restriction& restriction : clustering) {
+      if (!restriction.columns.empty() && restriction.column().position == position) {
+        ordered.push_back(std::move(restriction));
+      }
+    }
+  }
+  clustering = std::move(ordered);
   const Column* bounded = nullptr;  // the column whose bounds end the prefix
   for (Restriction& condition : clustering) {
     const uint32_t position = condition.column().position;
