@@ -73,7 +73,6 @@ class CqlServer {
 
  private:
   friend class Connection;
-  friend class EventSource;
 
   Task<void> accept_loop(Listener& listener);
   Task<void> serve(std::shared_ptr<Connection> connection);
@@ -86,7 +85,6 @@ class CqlServer {
   PreparedCache& prepared_;
   const ClusterState& cluster_;
   const datastore::Schema& schema_;
-  Liveness& liveness_;
   Log log_;
   CqlCounters counters_;
   std::vector<std::unique_ptr<Listener>> listeners_;
