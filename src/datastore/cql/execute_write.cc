@@ -33,8 +33,8 @@ class WriteRun {
       if (read.clustering) {
         command.slices.push_back({*read.clustering, datastore::after_prefix(*read.clustering)});
       }
-      auto page = co_await executor_.tables_.read(plan.table, std::move(command), read_consistency(),
-                                                  options_.deadline);
+      auto page =
+          co_await executor_.tables_.read(plan.table, std::move(command), read_consistency(), options_.deadline);
       if (!page) co_return std::unexpected(to_error(page.error(), std::nullopt));
       pages_.push_back(std::move(*page));
       const auto& partitions = pages_.back().partitions;
@@ -55,8 +55,7 @@ class WriteRun {
       if (!written) co_return Outcome{to_error(written.error(), wire::WriteType::simple), {}};
       co_return Outcome{wire::VoidResult(), {}};
     }
-    auto written =
-        co_await executor_.tables_.write_all(std::move(*mutations), logged, consistency, options_.deadline);
+    auto written = co_await executor_.tables_.write_all(std::move(*mutations), logged, consistency, options_.deadline);
     if (!written) {
       const auto type = logged ? wire::WriteType::batch : wire::WriteType::unlogged_batch;
       co_return Outcome{to_error(written.error(), type), {}};
@@ -121,7 +120,8 @@ Task<Outcome> StatementExecutor::execute_batch(wire::BatchType type, std::vector
   if (type == wire::BatchType::counter) co_return Outcome{invalid("Counters are not supported yet").error(), {}};
   for (const BatchEntry& entry : entries) {
     if (!entry.plan->is_write()) {
-      co_return Outcome{invalid("Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.").error(), {}};
+      co_return Outcome{
+          invalid("Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.").error(), {}};
     }
     if (entry.values.size() != entry.plan->bind_markers.size()) {
       co_return Outcome{invalid("Invalid amount of bind variables").error(), {}};

@@ -80,7 +80,6 @@ bool is_assignable(const DataType& to, const DataType& from) {
   return same_type(to, from) || (to.kind() == TypeKind::uuid && from.kind() == TypeKind::timeuuid);
 }
 
-
 namespace {
 
 bool mentions_variables(const Term& term) {
@@ -198,8 +197,8 @@ Answer<Expression> make_call(const Term& term, const Receiver& receiver, MarkerS
   if (fitting.empty()) {
     std::string known;
     for (const auto& function : found) known += (known.empty() ? "" : ", ") + signature(*function);
-    return invalid(
-        "Invalid call to function {}, none of its type signatures match (known type signatures: {})", term.text, known);
+    return invalid("Invalid call to function {}, none of its type signatures match (known type signatures: {})",
+                   term.text, known);
   }
   std::vector<FunctionPtr> receivable;
   for (const auto& function : fitting) {

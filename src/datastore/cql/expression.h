@@ -34,8 +34,8 @@ struct Expression {
   enum class Kind : uint8_t { constant, null, marker, collection, function };
   Kind kind = Kind::null;
   DataType type;
-  std::string what;   // the receiver's name, for errors
-  Bytes bytes;        // constant
+  std::string what;  // the receiver's name, for errors
+  Bytes bytes;       // constant
   uint32_t marker = 0;
   Term::Kind literal = Term::Kind::list;  // collection: list, set, map or tuple of `items`
   std::vector<Expression> items;          // also the function's arguments

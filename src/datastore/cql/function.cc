@@ -59,8 +59,9 @@ void add_conversions(std::string_view name, DataType to, Bytes (*make_value)(int
                      std::vector<FunctionPtr>& out) {
   for (TypeKind kind : from) {
     const ToMs to_ms = kind == TypeKind::timeuuid ? ms_of_timeuuid : kind == TypeKind::date ? ms_of_date : load_long;
-    out.push_back(unary(name, kind, to,
-                        [to_ms, make_value](BytesView value) -> Answer<MaybeBytes> { return make_value(to_ms(value)); }));
+    out.push_back(unary(name, kind, to, [to_ms, make_value](BytesView value) -> Answer<MaybeBytes> {
+      return make_value(to_ms(value));
+    }));
   }
 }
 
@@ -73,10 +74,11 @@ FunctionPtr boundary_timeuuid(std::string_view name, bool max) {
   });
 }
 
-constexpr TypeKind simple_types[] = {
-    TypeKind::ascii, TypeKind::bigint, TypeKind::boolean, TypeKind::date,      TypeKind::decimal,  TypeKind::double_,
-    TypeKind::duration, TypeKind::float_, TypeKind::inet, TypeKind::int_,      TypeKind::smallint, TypeKind::text,
-    TypeKind::time,  TypeKind::timestamp, TypeKind::timeuuid, TypeKind::tinyint, TypeKind::uuid,   TypeKind::varint};
+constexpr TypeKind simple_types[] = {TypeKind::ascii,   TypeKind::bigint,    TypeKind::boolean,  TypeKind::date,
+                                     TypeKind::decimal, TypeKind::double_,   TypeKind::duration, TypeKind::float_,
+                                     TypeKind::inet,    TypeKind::int_,      TypeKind::smallint, TypeKind::text,
+                                     TypeKind::time,    TypeKind::timestamp, TypeKind::timeuuid, TypeKind::tinyint,
+                                     TypeKind::uuid,    TypeKind::varint};
 
 std::string fold(std::string_view name) {
   std::string folded;
@@ -101,9 +103,10 @@ void add_blob_functions(std::string_view name, const std::string& folded, std::v
                            [kind, called](const FunctionContext&, Values values) -> Answer<MaybeBytes> {
                              if (!values[0]) return std::nullopt;
                              if (!datastore::validate(kind, *values[0])) {
-                               return invalid("In call to function system.{}, value 0x{} is not a valid binary "
-                                              "representation for type {}",
-                                              called, to_hex(*values[0]), to_string(kind));
+                               return invalid(
+                                   "In call to function system.{}, value 0x{} is not a valid binary "
+                                   "representation for type {}",
+                                   called, to_hex(*values[0]), to_string(kind));
                              }
                              return Bytes(*values[0]);
                            }));
@@ -271,9 +274,7 @@ std::vector<FunctionPtr> find_functions(std::string_view name, const datastore::
   } else if (folded == "currentdate") {
     moment(date, [](const FunctionContext& context) { return date_of_ms(context.now_us / 1000); });
   } else if (folded == "currenttime") {
-    moment(time, [](const FunctionContext& context) {
-      return long_value(context.now_us % (day_ms * 1000) * 1000);
-    });
+    moment(time, [](const FunctionContext& context) { return long_value(context.now_us % (day_ms * 1000) * 1000); });
   } else if (folded == "uuid") {
     moment(uuid, [](const FunctionContext& context) { return random_uuid(*context.random); });
   } else if (folded == "mintimeuuid" || folded == "maxtimeuuid") {
@@ -333,9 +334,7 @@ Bytes make_timeuuid(uint64_t ticks, uint64_t low) {
   return bytes;
 }
 
-uint64_t timeuuid_ticks(int64_t us) {
-  return static_cast<uint64_t>(us) * 10 + static_cast<uint64_t>(uuid_epoch_ticks);
-}
+uint64_t timeuuid_ticks(int64_t us) { return static_cast<uint64_t>(us) * 10 + static_cast<uint64_t>(uuid_epoch_ticks); }
 
 Bytes next_timeuuid(const FunctionContext& context) {
   // The variant's two bits, 14 random bits of clock sequence and a random node id with the multicast bit.

@@ -40,8 +40,7 @@ class Planner {
   Answer<std::string> resolve_keyspace(const QualifiedName& name) const {
     const std::string& keyspace = name.keyspace.empty() ? keyspace_ : name.keyspace;
     if (keyspace.empty()) {
-      return invalid(
-          "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename");
+      return invalid("No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename");
     }
     return keyspace;
   }
@@ -63,7 +62,8 @@ class Planner {
 
   Answer<TablePtr> resolve_for_write(const QualifiedName& name) {
     TRY(Target target, resolve(name));
-    if (target.virtual_table) return invalid("Modification is not supported by table {}.{}", plan_->keyspace, name.name);
+    if (target.virtual_table)
+      return invalid("Modification is not supported by table {}.{}", plan_->keyspace, name.name);
     return target.table;
   }
 

@@ -29,9 +29,10 @@ bool is_valid_name(std::string_view name) {
 
 Answer<std::map<std::string, std::string>> string_map(const std::string& option, const Term& term) {
   if (term.kind != Term::Kind::map && !(term.kind == Term::Kind::set && term.items.empty())) {
-    return std::unexpected(wire::ErrorResponse{wire::CqlErrorCode::syntax_error,
-                                               fmt::format("Invalid value for property '{}'. It should be a map.", option),
-                                               {}});
+    return std::unexpected(
+        wire::ErrorResponse{wire::CqlErrorCode::syntax_error,
+                            fmt::format("Invalid value for property '{}'. It should be a map.", option),
+                            {}});
   }
   std::map<std::string, std::string> map;
   for (size_t i = 0; i + 1 < term.items.size(); i += 2) map[term.items[i].text] = term.items[i + 1].text;
@@ -44,9 +45,10 @@ Answer<void> keyspace_options(const Options& options, Keyspace& keyspace) {
       TRY(keyspace.replication, string_map(name, value));
     } else if (name == "durable_writes") {
       if (value.text != "true" && value.text != "false") {
-        return std::unexpected(wire::ErrorResponse{
-            wire::CqlErrorCode::syntax_error,
-            fmt::format("Invalid value for property 'durable_writes'. It should be a boolean"), {}});
+        return std::unexpected(
+            wire::ErrorResponse{wire::CqlErrorCode::syntax_error,
+                                fmt::format("Invalid value for property 'durable_writes'. It should be a boolean"),
+                                {}});
       }
       keyspace.durable_writes = value.text == "true";
     } else {
@@ -74,9 +76,10 @@ class TableMaker {
     table_.keyspace = statement_.table.keyspace;
     table_.name = statement_.table.name;
     if (!is_valid_name(table_.name)) {
-      return invalid("Table name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
-                     "characters (got \"{}\")",
-                     table_.name);
+      return invalid(
+          "Table name must not be empty, more than 48 characters long, or contain non-alphanumeric-underscore "
+          "characters (got \"{}\")",
+          table_.name);
     }
     if (statement_.compact_storage) return invalid("COMPACT STORAGE tables are not allowed");
     TRY_STATUS(types());
@@ -96,7 +99,8 @@ class TableMaker {
     for (const auto& [name, definition] : columns_) {
       if (keys_.contains(name)) continue;
       if (definition->is_static && statement_.clustering_key.empty()) {
-        return invalid("Static columns are only useful (and thus allowed) if the table has at least one clustering column");
+        return invalid(
+            "Static columns are only useful (and thus allowed) if the table has at least one clustering column");
       }
       Column column;
       column.name = name;
@@ -123,14 +127,17 @@ class TableMaker {
 
   Answer<void> add_key(const std::string& name, ColumnKind kind) {
     auto found = columns_.find(name);
-    if (found == columns_.end()) return invalid("Unknown column '{}' referenced in PRIMARY KEY for table '{}'", name, table_.name);
+    if (found == columns_.end())
+      return invalid("Unknown column '{}' referenced in PRIMARY KEY for table '{}'", name, table_.name);
     if (!keys_.insert(name).second) {
       return invalid("Duplicate column '{}' in PRIMARY KEY clause for table '{}'", name, table_.name);
     }
     const DataType& type = column_types_.at(name);
     if (found->second->is_static) return invalid("Static column '{}' cannot be part of the PRIMARY KEY", name);
-    if (type.is_multi_cell()) return invalid("Invalid non-frozen collection type {} for PRIMARY KEY column '{}'", type.to_string(), name);
-    if (type.kind() == TypeKind::counter) return invalid("counter type is not supported for PRIMARY KEY column '{}'", name);
+    if (type.is_multi_cell())
+      return invalid("Invalid non-frozen collection type {} for PRIMARY KEY column '{}'", type.to_string(), name);
+    if (type.kind() == TypeKind::counter)
+      return invalid("counter type is not supported for PRIMARY KEY column '{}'", name);
     if (type.mentions(TypeKind::duration)) {
       return invalid("duration type is not supported for PRIMARY KEY column '{}'", name);
     }
@@ -147,7 +154,9 @@ class TableMaker {
     const auto& order = statement_.clustering_order;
     if (order.empty()) return {};
     if (order.size() > statement_.clustering_key.size()) {
-      return invalid("Only clustering columns can be defined in CLUSTERING ORDER directive: {} are not clustering columns", order.back().column);
+      return invalid(
+          "Only clustering columns can be defined in CLUSTERING ORDER directive: {} are not clustering columns",
+          order.back().column);
     }
     for (size_t i = 0; i < statement_.clustering_key.size(); ++i) {
       if (i >= order.size()) {
@@ -155,13 +164,15 @@ class TableMaker {
       }
       if (order[i].column != statement_.clustering_key[i]) {
         if (std::ranges::find(statement_.clustering_key, order[i].column) == statement_.clustering_key.end()) {
-          return invalid("Only clustering columns can be defined in CLUSTERING ORDER directive: [{}] are not clustering "
-                         "columns",
-                         order[i].column);
+          return invalid(
+              "Only clustering columns can be defined in CLUSTERING ORDER directive: [{}] are not clustering "
+              "columns",
+              order[i].column);
         }
-        return invalid("Clustering columns in CLUSTERING ORDER directive must match their order in the PRIMARY KEY: "
-                       "[{}]",
-                       fmt::join(statement_.clustering_key, ", "));
+        return invalid(
+            "Clustering columns in CLUSTERING ORDER directive must match their order in the PRIMARY KEY: "
+            "[{}]",
+            fmt::join(statement_.clustering_key, ", "));
       }
       table_.columns[table_.partition_key_size() + i].descending = order[i].descending;
     }
@@ -184,9 +195,10 @@ class StepMaker {
   Answer<SchemaStep> operator()(const CreateKeyspace& statement) {
     TRY_STATUS(refuse_system(statement.name));
     if (!is_valid_name(statement.name)) {
-      return invalid("Keyspace name must not be empty, more than 48 characters long, or contain "
-                     "non-alphanumeric-underscore characters (got \"{}\")",
-                     statement.name);
+      return invalid(
+          "Keyspace name must not be empty, more than 48 characters long, or contain "
+          "non-alphanumeric-underscore characters (got \"{}\")",
+          statement.name);
     }
     Keyspace keyspace;
     keyspace.name = statement.name;
@@ -299,8 +311,8 @@ class StepMaker {
  private:
   Answer<void> refuse_system(const std::string& keyspace) const {
     if (!catalog_.virtual_tables.has_keyspace(keyspace)) return {};
-    return std::unexpected(wire::ErrorResponse{wire::CqlErrorCode::unauthorized,
-                                               fmt::format("System keyspace '{}' is not user-modifiable", keyspace), {}});
+    return std::unexpected(wire::ErrorResponse{
+        wire::CqlErrorCode::unauthorized, fmt::format("System keyspace '{}' is not user-modifiable", keyspace), {}});
   }
 
   Answer<void> add_columns(const AlterTable& statement, const Table& table, datastore::AlterTableCommand& command) {
@@ -315,7 +327,8 @@ class StepMaker {
       TRY(column.type, answer(DataType::parse(definition.type.text)));
       if (column.type.kind() == TypeKind::counter) return invalid("Counter columns are not supported yet");
       if (definition.is_static && table.clustering_size() == 0) {
-        return invalid("Static columns are only useful (and thus allowed) if the table has at least one clustering column");
+        return invalid(
+            "Static columns are only useful (and thus allowed) if the table has at least one clustering column");
       }
       column.kind = definition.is_static ? ColumnKind::static_ : ColumnKind::regular;
       for (const auto& dropped : table.dropped) {

@@ -16,7 +16,7 @@ struct SchemaPlan {
 };
 
 struct SchemaStep {
-  Bytes command;  // for the metadata log; empty where nothing is to be done
+  Bytes command;                             // for the metadata log; empty where nothing is to be done
   std::optional<wire::SchemaChange> change;  // what to answer; none: void
   bool exists_is_fine = false;               // IF NOT EXISTS
   bool missing_is_fine = false;              // IF EXISTS

@@ -33,8 +33,9 @@ class SelectPlanner {
     if (select_.selectors.empty()) {
       for (const Column& column : plan_->table->columns) {
         if (select_.distinct && column.kind != ColumnKind::partition_key) {
-          return invalid("SELECT DISTINCT queries must only request partition key columns and/or static columns (not {})",
-                         column.name);
+          return invalid(
+              "SELECT DISTINCT queries must only request partition key columns and/or static columns (not {})",
+              column.name);
         }
         plan_->selections.push_back(maker.column(column));
       }
@@ -135,8 +136,9 @@ class SelectPlanner {
       }
       while (next < column->position && plan_->where.fixed_by_equal(table.clustering_column(next))) ++next;
       if (column->position != next++) {
-        return invalid("Order by currently only supports the ordering of columns following their declared order in "
-                       "the PRIMARY KEY");
+        return invalid(
+            "Order by currently only supports the ordering of columns following their declared order in "
+            "the PRIMARY KEY");
       }
       const bool against = ordering.descending != column->descending;
       if (reversed && *reversed != against) return invalid("Unsupported order by relation");

@@ -24,7 +24,7 @@ struct Selection {
 };
 
 struct AggregateCall {
-  std::string name;  // empty: count(*)
+  std::string name;                 // empty: count(*)
   std::vector<Selection> argument;  // one, or none for count(*)
 };
 

@@ -82,12 +82,11 @@ Answer<std::string> option_value(const KnownOption& option, const Term& term) {
         return bad(syntax_error, fmt::format("Invalid integer value {} for '{}'", text, option.name));
       }
       if (number < 0) {
-        return bad(config_error,
-                   fmt::format("{} must be greater than or equal to 0 (got {})", option.name, number));
+        return bad(config_error, fmt::format("{} must be greater than or equal to 0 (got {})", option.name, number));
       }
       if (std::string_view(option.name) == "default_time_to_live" && number > 630720000) {
-        return bad(config_error, fmt::format("default_time_to_live must be less than or equal to 630720000 (got {})",
-                                             number));
+        return bad(config_error,
+                   fmt::format("default_time_to_live must be less than or equal to 630720000 (got {})", number));
       }
       return text;
     }

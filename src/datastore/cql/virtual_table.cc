@@ -24,7 +24,8 @@ datastore::TablePtr make_virtual_table(std::string keyspace, std::string name, s
   using datastore::ColumnKind;
   auto table = std::make_shared<datastore::Table>();
   std::vector<VirtualColumn> sorted;
-  for (ColumnKind kind : {ColumnKind::partition_key, ColumnKind::clustering, ColumnKind::static_, ColumnKind::regular}) {
+  for (ColumnKind kind :
+       {ColumnKind::partition_key, ColumnKind::clustering, ColumnKind::static_, ColumnKind::regular}) {
     const auto first = static_cast<std::ptrdiff_t>(sorted.size());
     for (VirtualColumn& column : columns) {
       if (column.kind == kind) sorted.push_back(column);

@@ -73,7 +73,7 @@ Status check_operator_shape(const Relation& relation, const Column& column) {
 }
 
 Answer<Restriction> type_single(const Relation& relation, const TablePtr& table, Restriction condition,
-                              MarkerSpecs& specs) {
+                                MarkerSpecs& specs) {
   const Column& column = condition.column();
   TRY_STATUS(answer(check_operator_shape(relation, column)));
   Receiver receiver{table.get(), column.name, column.type};
@@ -83,9 +83,8 @@ Answer<Restriction> type_single(const Relation& relation, const TablePtr& table,
   } else if (relation.op == Operator::contains_key) {
     receiver = {table.get(), fmt::format("key({})", column.name), column.type.key()};
   } else if (relation.target == Relation::Target::element) {
-    TRY(condition.key.emplace(), make_expression(*relation.key,
-                                                 {table.get(), fmt::format("key({})", column.name), column.type.key()},
-                                                 specs));
+    TRY(condition.key.emplace(),
+        make_expression(*relation.key, {table.get(), fmt::format("key({})", column.name), column.type.key()}, specs));
     receiver = {table.get(), fmt::format("value({})", column.name), column.type.value()};
   } else if (relation.in_marker) {
     receiver = {table.get(), fmt::format("in({})", column.name), DataType::list(column.type.freeze(), true)};
@@ -99,7 +98,7 @@ Answer<Restriction> type_single(const Relation& relation, const TablePtr& table,
 }
 
 Answer<Restriction> type_tuple(const Relation& relation, const TablePtr& table, Restriction condition,
-                             MarkerSpecs& specs) {
+                               MarkerSpecs& specs) {
   std::vector<DataType> types;
   uint32_t expected = condition.column().position;
   for (const Column* column : condition.columns) {
@@ -147,7 +146,7 @@ Answer<Restriction> type_tuple(const Relation& relation, const TablePtr& table, 
 }
 
 Answer<Restriction> type_token(const Relation& relation, const TablePtr& table, Restriction condition,
-                             MarkerSpecs& specs) {
+                               MarkerSpecs& specs) {
   if (condition.columns.size() != table->partition_key_size()) {
     return invalid("The token() function must be applied to all partition key components or none of them");
   }
@@ -229,7 +228,8 @@ struct Sorter {
 Answer<void> Sorter::sort_partition() {
   const Table& table = *plan.table;
   if (!plan.tokens.empty()) {
-    if (use != WhereUse::select) return invalid("The token function cannot be used in WHERE clauses for UPDATE and DELETE statements");
+    if (use != WhereUse::select)
+      return invalid("The token function cannot be used in WHERE clauses for UPDATE and DELETE statements");
     if (!partition.empty()) {
       if (!allow_filtering) {
         return invalid("Columns \"{}\" cannot be restricted by both a normal relation and a token relation",
@@ -243,13 +243,15 @@ Answer<void> Sorter::sort_partition() {
   std::vector<std::string> missing;
   bool keyed = true;
   for (size_t i = 0; i < table.partition_key_size(); ++i) {
-    auto found = std::ranges::find(partition, &table.partition_column(i), [](const Restriction& c) { return c.columns[0]; });
+    auto found =
+        std::ranges::find(partition, &table.partition_column(i), [](const Restriction& c) { return c.columns[0]; });
     if (found == partition.end()) {
       missing.push_back(table.partition_column(i).name);
     } else if (found->op != Operator::equal && found->op != Operator::in) {
       if (use != WhereUse::select || !allow_filtering) {
-        return invalid("Only EQ and IN relation are supported on the partition key (unless you use the token() function{})",
-                       use == WhereUse::select ? " or allow filtering" : "");
+        return invalid(
+            "Only EQ and IN relation are supported on the partition key (unless you use the token() function{})",
+            use == WhereUse::select ? " or allow filtering" : "");
       }
       keyed = false;
     }
@@ -310,9 +312,10 @@ Answer<void> Sorter::sort_clustering() {
       continue;
     }
     if (bounded != nullptr) {
-      return invalid("Clustering column \"{}\" cannot be restricted (preceding column \"{}\" is restricted by a non-EQ "
-                     "relation)",
-                     condition.column().name, bounded->name);
+      return invalid(
+          "Clustering column \"{}\" cannot be restricted (preceding column \"{}\" is restricted by a non-EQ "
+          "relation)",
+          condition.column().name, bounded->name);
     }
     return invalid("PRIMARY KEY column \"{}\" cannot be restricted as preceding column \"{}\" is not restricted",
                    condition.column().name, table.clustering_column(position - 1).name);

@@ -50,7 +50,7 @@ struct WherePlan {
   std::vector<Restriction> tokens;      // tokens
   std::vector<Restriction> clustering;  // what makes slices: a prefix of = and IN, then bounds of one place
   std::vector<Restriction> filters;     // everything else
-  size_t fixed_clustering = 0;        // clustering columns that = or IN fix, counted from the first
+  size_t fixed_clustering = 0;          // clustering columns that = or IN fix, counted from the first
   bool restricts_clustering = false;
   bool restricts_others = false;  // static or regular columns
   bool partition_in = false;      // IN on the partition key

@@ -25,7 +25,8 @@ Answer<BytesView> required(const Restriction& condition, const wire::Value& valu
   if (value.kind == wire::Value::Kind::value) return value.bytes;
   if (value.kind == wire::Value::Kind::unset) return invalid("Invalid unset value for column {}", name_of(condition));
   if (condition.target == Relation::Target::token) return invalid("Invalid null token value");
-  if (condition.is_contains() || condition.key) return invalid("Unsupported null value for column {}", name_of(condition));
+  if (condition.is_contains() || condition.key)
+    return invalid("Unsupported null value for column {}", name_of(condition));
   return invalid("Invalid null value in condition for column {}", name_of(condition));
 }
 

@@ -66,7 +66,8 @@ Answer<void> WriteBuilder::prepare() {
       timestamp_us_ = load_big_endian<int64_t>(value.bytes.data());
     }
   }
-  if (timestamp_us_ == INT64_MIN) return invalid("Out of bound timestamp, must be in [{}, {}]", INT64_MIN + 1, INT64_MAX);
+  if (timestamp_us_ == INT64_MIN)
+    return invalid("Out of bound timestamp, must be in [{}, {}]", INT64_MIN + 1, INT64_MAX);
   int64_t ttl = plan_.kind == WritePlan::Kind::delete_ ? 0 : plan_.table->number_option("default_time_to_live", 0);
   if (plan_.ttl) {
     TRY(wire::Value value, plan_.ttl->evaluate(bindings_));
