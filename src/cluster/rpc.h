@@ -48,13 +48,16 @@ class Rpc {
   /// Register all handlers before listen(). A method nobody handles answers `unsupported`.
   void handle(RpcMethod method, Handler handler);
   Status listen(const Address& address);
+  /// Cancels every handler and connection: nothing that a handler refers to is used after this.
+  void stop();
 
   /// Where a node is. Calls to a node never named fail with `not_found`.
   void set_peer(NodeId node, const Address& address);
   void remove_peer(NodeId node);
 
   /// Errors: `unavailable` where the request was certainly not delivered; `closed` or `timeout` where it may have been;
-  /// `overloaded` where the queue is full; and whatever the handler failed with. A call to oneself takes no socket.
+  /// `overloaded` where the queue is full; `too_large` beyond 64 MiB either way; and whatever the handler failed with.
+  /// A call to oneself takes no socket.
   Task<Result<Bytes>> call(NodeId to, RpcMethod method, Bytes payload, Instant deadline,
                            RpcPriority priority = RpcPriority::request);
   /// Sends and forgets; lost where there is no connection within the reconnect delay or the queue is full.

@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/defects.h"
 #include "base/log.h"
 #include "ports/random.h"
 #include "raft/group_log.h"
@@ -39,6 +40,7 @@ struct HostOptions {
   uint64_t snapshot_chunk_bytes = 256 << 10;
   /// Groups that start here have lost their disk: see Config::recovering.
   bool recovering = false;
+  Defects defects;
 };
 
 /// Messages of all groups towards one node that became ready in one turn travel as one batch. One sync of the
@@ -71,6 +73,8 @@ class Host {
     LogIndex index;
     Result<Bytes> outcome;
   };
+  /// Stands for election now, if the group's rules allow it.
+  void campaign(ShardId group);
   /// Completes when the entry is applied here. Errors: not_leader (message: nothing was done), unavailable (nothing
   /// was done), overloaded, closed (leadership was lost: it may or may not be applied later).
   Task<Result<Committed>> propose(ShardId group, Bytes payload);
@@ -101,13 +105,19 @@ class Host {
   void carry_out(Group& group);
   void write(Group& group, Write write);
   void write_base(Group& group);
+  struct Append;
+  void append(Append append);
+  bool try_append(Append& append);
+  void retry_appends();
   void apply(Group& group, std::vector<Entry> entries);
   void finish_reads(Group& group);
   void receive_chunk(Group& group, ReceivedChunk chunk);
   void maybe_snapshot(Group& group);
-  void rewrite_oldest();
+  size_t rewrite_oldest();
+  void tidy();
   void flush_messages();
   void tick();
+  void make_up_ticks();
   void arm_tick();
   void fail_waiters(Group& group, ErrorCode code, const char* why);
   void stop(const Error& error);
@@ -122,11 +132,12 @@ class Host {
   std::map<ShardId, std::unique_ptr<GroupLog>> replayed_;
   std::unordered_map<ShardId, std::unique_ptr<Group>> groups_;
   std::set<NodeId> unreachable_;
-  std::set<ShardId> awake_;             // are ticked
-  std::vector<ShardId> touched_;        // have output to carry out
-  std::map<NodeId, Bytes> outgoing_;    // batches of this turn
+  std::set<ShardId> awake_;           // are ticked
+  std::vector<ShardId> touched_;      // have output to carry out
+  std::map<NodeId, Bytes> outgoing_;  // batches of this turn
   std::function<void(ShardId)> on_change_;
-  Timer tick_timer_;
+  std::deque<Append> backlog_;  // what the write-ahead log had no room for, in order
+  Timer tick_timer_, tidy_timer_, retry_timer_;
   Instant next_tick_;
   struct Turn;
   std::unique_ptr<Turn> turn_;
