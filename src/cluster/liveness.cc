@@ -61,7 +61,7 @@ Task<void> Liveness::ping_loop(NodeId node, Watched& watched) {
       rpc_.reset(node);
     }
     judge(node, watched);
-    co_await sleep_for(ping_every);
+    co_await sleep_for(watched.up ? ping_every : ping_down_every);
   }
 }
 

@@ -14,6 +14,8 @@ namespace asterism {
 class Liveness {
  public:
   static constexpr Duration ping_every = 200ms;
+  /// Nodes that are down are asked more often: coming back should be noticed soon.
+  static constexpr Duration ping_down_every = 50ms;
   static constexpr Duration ping_timeout = 1s;
 
   /// Registers its RPC handler. The arguments must outlive it.

@@ -9,8 +9,7 @@ constexpr Duration retry_delay = 20ms;
 
 MetadataService::MetadataService(NodeId self, Executor& executor, Rpc& rpc, raft::Host& host, Log log)
     : self_(self), executor_(executor), rpc_(rpc), host_(host), log_(std::move(log)) {
-  rpc.handle(rpc_method::metadata_propose,
-             [this](RpcRequest request) { return serve_propose(std::move(request)); });
+  rpc.handle(rpc_method::metadata_propose, [this](RpcRequest request) { return serve_propose(std::move(request)); });
 }
 
 Status MetadataService::start(raft::Configuration first) {

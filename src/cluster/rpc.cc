@@ -91,9 +91,12 @@ Rpc::Rpc(RpcOptions options, Executor& executor, Network& network, Random& rando
       log_(std::move(log)),
       tasks_(executor) {}
 
-Rpc::~Rpc() {
+Rpc::~Rpc() { stop(); }
+
+void Rpc::stop() {
   tasks_.cancel();
   peers_.clear();
+  listener_.reset();
 }
 
 void Rpc::handle(RpcMethod method, Handler handler) {

@@ -48,6 +48,8 @@ class Rpc {
   /// Register all handlers before listen(). A method nobody handles answers `unsupported`.
   void handle(RpcMethod method, Handler handler);
   Status listen(const Address& address);
+  /// Cancels every handler and connection: nothing that a handler refers to is used after this.
+  void stop();
 
   /// Where a node is. Calls to a node never named fail with `not_found`.
   void set_peer(NodeId node, const Address& address);

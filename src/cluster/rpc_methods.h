@@ -6,7 +6,7 @@
 namespace asterism::rpc_method {
 
 inline constexpr RpcMethod ping = 1;
-inline constexpr RpcMethod raft = 2;              // one way: a batch of Raft messages
+inline constexpr RpcMethod raft = 2;  // one way: a batch of Raft messages
 inline constexpr RpcMethod metadata_propose = 3;
 
 }  // namespace asterism::rpc_method

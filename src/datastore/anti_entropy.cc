@@ -8,8 +8,8 @@
 
 namespace asterism::datastore {
 
-constexpr size_t leaves = 64;                 // of the hash tree of one table in one shard
-constexpr size_t keys_without_yield = 256;    // then others get the core
+constexpr size_t leaves = 64;               // of the hash tree of one table in one shard
+constexpr size_t keys_without_yield = 256;  // then others get the core
 constexpr Duration rpc_timeout = 10s;
 constexpr uint32_t rows_at_once = 1000;
 
@@ -218,7 +218,7 @@ Task<Status> AntiEntropy::repair_with(const Shard& shard, TablePtr table, NodeId
   co_return Status{};
 }
 
-Task<Status> AntiEntropy::repair_shard(ShardId id, Instant deadline) {
+Task<Status> AntiEntropy::repair_shard(ShardId id, bool all_peers, Instant deadline) {
   // Twice round the peers: what the last one had, the first one lacks after one round.
   for (int round = 0; round < 2; ++round) {
     const uint64_t differing = counters_.differing;
@@ -232,7 +232,11 @@ Task<Status> AntiEntropy::repair_shard(ShardId id, Instant deadline) {
       for (NodeId peer : std::vector<NodeId>(shard->replicas)) {
         shard = cluster_.shard(id);
         if (shard == nullptr) co_return Status{};
-        if (peer == self_ || !liveness_.up(peer)) continue;
+        if (peer == self_) continue;
+        if (!liveness_.up(peer)) {
+          if (all_peers) co_return fail(ErrorCode::unavailable, "node {} is down", peer);
+          continue;
+        }
         CO_TRY_STATUS(co_await repair_with(*shard, table, peer, deadline));
       }
     }
@@ -241,11 +245,11 @@ Task<Status> AntiEntropy::repair_shard(ShardId id, Instant deadline) {
   co_return Status{};
 }
 
-Task<Status> AntiEntropy::repair_all(Instant deadline) {
+Task<Status> AntiEntropy::rebuild(Instant deadline) {
   std::vector<ShardId> own;
   for (const auto& [id, shard] : cluster_.shards())
     if (shard.has_replica(self_)) own.push_back(id);
-  for (ShardId id : own) CO_TRY_STATUS(co_await repair_shard(id, deadline));
+  for (ShardId id : own) CO_TRY_STATUS(co_await repair_shard(id, true, deadline));
   co_return Status{};
 }
 
@@ -274,7 +278,7 @@ Task<void> AntiEntropy::rounds() {
       if (!next || known->second.at < seen.at(*next).at) next = id;
     }
     if (!next) continue;
-    Status repaired = co_await repair_shard(*next, executor_.now() + rpc_timeout * 6);
+    Status repaired = co_await repair_shard(*next, false, executor_.now() + rpc_timeout * 6);
     if (!repaired) log_.debug("comparing shard {}: {}", *next, repaired.error().to_string());
     seen[*next] = {executor_.now(), repaired ? writes : UINT64_MAX};
     std::erase_if(seen, [&](const auto& entry) { return cluster_.shard(entry.first) == nullptr; });

@@ -37,8 +37,9 @@ class AntiEntropy {
   void start();
   /// Compares all replicas of every shard, without changing anything.
   Task<Result<std::vector<Difference>>> verify(Instant deadline);
-  /// Makes the shards that this node replicates equal to all their replicas, now.
-  Task<Status> repair_all(Instant deadline);
+  /// Compares every shard that this node replicates with all its other replicas, which must be up, and fetches what is
+  /// missing here. Errors: unavailable (one is down: try again).
+  Task<Status> rebuild(Instant deadline);
 
   struct Counters {
     uint64_t compared = 0, differing = 0, rows_pulled = 0, rows_pushed = 0;
@@ -47,7 +48,7 @@ class AntiEntropy {
 
  private:
   Task<void> rounds();
-  Task<Status> repair_shard(ShardId id, Instant deadline);
+  Task<Status> repair_shard(ShardId id, bool all_peers, Instant deadline);
   Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline);
   Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline);
   Task<Result<std::vector<uint64_t>>> hashes(NodeId node, const RequestView& view, uint32_t table, TokenRange range,

@@ -59,13 +59,17 @@ Result<Coordinator::Route> Coordinator::route(const std::string& keyspace, int64
 
 static RequestFailure failure_of(const Error& error) {
   switch (error.code) {
-    case ErrorCode::overloaded: return failure(RequestFailure::Kind::overloaded, error.message);
-    case ErrorCode::timeout: return failure(RequestFailure::Kind::timeout, error.message);
+    case ErrorCode::overloaded:
+      return failure(RequestFailure::Kind::overloaded, error.message);
+    case ErrorCode::timeout:
+      return failure(RequestFailure::Kind::timeout, error.message);
     case ErrorCode::invalid_argument:
     case ErrorCode::not_found:
     case ErrorCode::too_large:
-    case ErrorCode::unsupported: return failure(RequestFailure::Kind::invalid, error.message);
-    default: return failure(RequestFailure::Kind::failure, error.to_string());
+    case ErrorCode::unsupported:
+      return failure(RequestFailure::Kind::invalid, error.message);
+    default:
+      return failure(RequestFailure::Kind::failure, error.to_string());
   }
 }
 
@@ -90,10 +94,10 @@ struct Tally {
   }
   RequestFailure describe(Consistency consistency) const {
     RequestFailure out;
-    out.kind = gone                                        ? RequestFailure::Kind::invalid
-               : overloaded && received == 0               ? RequestFailure::Kind::overloaded
+    out.kind = gone                                              ? RequestFailure::Kind::invalid
+               : overloaded && received == 0                     ? RequestFailure::Kind::overloaded
                : failures > 0 && failures + received >= required ? RequestFailure::Kind::failure
-                                                           : RequestFailure::Kind::timeout;
+                                                                 : RequestFailure::Kind::timeout;
     out.consistency = consistency;
     out.required = required;
     out.received = received;
@@ -478,8 +482,8 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
         if (node == self.options_.self) {
           sent = co_await self.replicas_.write(view, std::move(mutation), until);
         } else {
-          auto reply = co_await self.rpc_.call(node, rpc_method::write, ReplicaService::encode_write(view, mutation),
-                                               until);
+          auto reply =
+              co_await self.rpc_.call(node, rpc_method::write, ReplicaService::encode_write(view, mutation), until);
           if (!reply) sent = fail(reply.error());
         }
         if (!sent) {

@@ -17,7 +17,8 @@ class Mutation {
   Mutation(uint32_t table, int64_t token, BytesView partition_key);
   void add_head(const PartitionHead& head);
   void add_static(const Row& row);
-  /// `clustering`: the clustering columns one after the other, as encode_ordered gives them; empty without such columns.
+  /// `clustering`: the clustering columns one after the other, as encode_ordered gives them; empty without such
+  /// columns.
   void add_row(BytesView clustering, const Row& row);
   void add(Place place, BytesView clustering, BytesView value);
 
@@ -85,8 +86,8 @@ struct ReadResult {
     std::vector<StoredRow> rows;
   };
   std::vector<Partition> partitions;
-  /// Everything that was asked for is there. Otherwise a limit was reached, and what lies at or after `next` is missing:
-  /// a clustering key of the one partition, or a storage key; where reversed, what lies before `next`.
+  /// Everything that was asked for is there. Otherwise a limit was reached, and what lies at or after `next` is
+  /// missing: a clustering key of the one partition, or a storage key; where reversed, what lies before `next`.
   bool complete = true;
   Bytes next;
 

@@ -203,9 +203,7 @@ class Replica::Reader {
   Status begin_partition(int64_t token, BytesView key, BytesView prefix);
   void end_partition();
   Status add_row(BytesView clustering, BytesView value);
-  bool at_limit() const {
-    return live_rows_ >= command_.row_limit || bytes_ >= replica_.options_.max_result_bytes;
-  }
+  bool at_limit() const { return live_rows_ >= command_.row_limit || bytes_ >= replica_.options_.max_result_bytes; }
   Status scan_slice(KeyValueStore::Iterator& it, const Slice& slice);
 
   const Replica& replica_;

@@ -28,14 +28,9 @@ Result<RequestView> RequestView::decode(ByteReader& in) {
   return view;
 }
 
-ReplicaService::ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata,
-                               const ClusterState& cluster, const Schema& schema, Replica& replica, Defects defects)
-    : self_(self),
-      metadata_(metadata),
-      cluster_(cluster),
-      schema_(schema),
-      replica_(replica),
-      defects_(defects) {
+ReplicaService::ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster,
+                               const Schema& schema, Replica& replica, Defects defects)
+    : self_(self), metadata_(metadata), cluster_(cluster), schema_(schema), replica_(replica), defects_(defects) {
   rpc.handle(rpc_method::write, [this](RpcRequest request) { return serve_write(std::move(request)); });
   rpc.handle(rpc_method::read, [this](RpcRequest request) { return serve_read(std::move(request)); });
 }
@@ -81,6 +76,7 @@ Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Inst
 Task<Result<Bytes>> ReplicaService::read(const RequestView& view, ReadCommand command, bool digest_only,
                                          Instant deadline) {
   CO_TRY_STATUS(co_await admit(view, deadline));
+  if (rebuilding_) co_return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
   if (schema_.table(command.table) == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
   CO_TRY(const ReadResult result, replica_.read(command));
   Bytes encoded = result.encode();

@@ -30,14 +30,16 @@ struct RequestView {
 /// Registers its RPC handlers. Used by one core.
 class ReplicaService {
  public:
-  ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster,
-                 const Schema& schema, Replica& replica, Defects defects);
+  ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster, const Schema& schema,
+                 Replica& replica, Defects defects);
 
   /// Without the network, for requests that this node coordinates itself. Errors beside those of the replica:
   /// wrong_epoch, not_found (the table is gone), timeout.
   Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
   /// The encoded result, or its digest in 8 bytes.
   Task<Result<Bytes>> read(const RequestView& view, ReadCommand command, bool digest_only, Instant deadline);
+  /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
+  void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
   /// Refuses where the request does not belong here. Errors: wrong_epoch, timeout.
   Task<Status> admit(const RequestView& view, Instant deadline);
 
@@ -54,6 +56,7 @@ class ReplicaService {
   const Schema& schema_;
   Replica& replica_;
   Defects defects_;
+  bool rebuilding_ = false;
 };
 
 }  // namespace asterism::datastore

@@ -6,17 +6,28 @@ namespace asterism::datastore {
 
 const char* to_string(Consistency consistency) {
   switch (consistency) {
-    case Consistency::any: return "ANY";
-    case Consistency::one: return "ONE";
-    case Consistency::two: return "TWO";
-    case Consistency::three: return "THREE";
-    case Consistency::quorum: return "QUORUM";
-    case Consistency::all: return "ALL";
-    case Consistency::local_quorum: return "LOCAL_QUORUM";
-    case Consistency::each_quorum: return "EACH_QUORUM";
-    case Consistency::serial: return "SERIAL";
-    case Consistency::local_serial: return "LOCAL_SERIAL";
-    case Consistency::local_one: return "LOCAL_ONE";
+    case Consistency::any:
+      return "ANY";
+    case Consistency::one:
+      return "ONE";
+    case Consistency::two:
+      return "TWO";
+    case Consistency::three:
+      return "THREE";
+    case Consistency::quorum:
+      return "QUORUM";
+    case Consistency::all:
+      return "ALL";
+    case Consistency::local_quorum:
+      return "LOCAL_QUORUM";
+    case Consistency::each_quorum:
+      return "EACH_QUORUM";
+    case Consistency::serial:
+      return "SERIAL";
+    case Consistency::local_serial:
+      return "LOCAL_SERIAL";
+    case Consistency::local_one:
+      return "LOCAL_ONE";
   }
   return "UNKNOWN";
 }
@@ -35,19 +46,31 @@ Result<Requirement> require(Consistency consistency, const std::vector<NodeId>& 
     (local && !here ? result.others : result.counted).push_back(replica);
   }
   switch (consistency) {
-    case Consistency::any: result.required = 0; break;
+    case Consistency::any:
+      result.required = 0;
+      break;
     case Consistency::one:
-    case Consistency::local_one: result.required = 1; break;
-    case Consistency::two: result.required = 2; break;
-    case Consistency::three: result.required = 3; break;
+    case Consistency::local_one:
+      result.required = 1;
+      break;
+    case Consistency::two:
+      result.required = 2;
+      break;
+    case Consistency::three:
+      result.required = 3;
+      break;
     case Consistency::quorum:
-    case Consistency::local_quorum: result.required = majority(result.counted.size()); break;
+    case Consistency::local_quorum:
+      result.required = majority(result.counted.size());
+      break;
     case Consistency::each_quorum:
       if (spans_datacenters)
         return fail(ErrorCode::unsupported, "EACH_QUORUM over several datacenters is not supported yet");
       result.required = majority(result.counted.size());
       break;
-    case Consistency::all: result.required = static_cast<uint32_t>(result.counted.size()); break;
+    case Consistency::all:
+      result.required = static_cast<uint32_t>(result.counted.size());
+      break;
     case Consistency::serial:
     case Consistency::local_serial:
       return fail(ErrorCode::invalid_argument, "{} is not supported for this request", to_string(consistency));

@@ -199,7 +199,8 @@ Status Schema::change(BytesView command) {
   if (!parsed.ParseFromArray(command.data(), static_cast<int>(command.size())))
     return fail(ErrorCode::invalid_argument, "malformed schema command");
   switch (parsed.command_case()) {
-    case pb::SchemaCommand::kCreateKeyspace: return create_keyspace_now(from_proto(parsed.create_keyspace()));
+    case pb::SchemaCommand::kCreateKeyspace:
+      return create_keyspace_now(from_proto(parsed.create_keyspace()));
     case pb::SchemaCommand::kAlterKeyspace: {
       Keyspace altered = from_proto(parsed.alter_keyspace());
       auto it = keyspaces_.find(altered.name);
@@ -228,8 +229,13 @@ Status Schema::change(BytesView command) {
     }
     case pb::SchemaCommand::kAlterTable: {
       const auto& in = parsed.alter_table();
-      AlterTableCommand alter{in.keyspace(), in.table(), {}, {in.drop().begin(), in.drop().end()}, in.dropped_us(),
-                              from_proto_map(in.rename()), from_proto_map(in.options())};
+      AlterTableCommand alter{in.keyspace(),
+                              in.table(),
+                              {},
+                              {in.drop().begin(), in.drop().end()},
+                              in.dropped_us(),
+                              from_proto_map(in.rename()),
+                              from_proto_map(in.options())};
       for (const auto& entry : in.add()) {
         TRY(Column column, from_proto(entry));
         alter.add.push_back(std::move(column));
@@ -240,7 +246,8 @@ Status Schema::change(BytesView command) {
       return replace_number(parsed.drop_table().keyspace(), parsed.drop_table().table(), false);
     case pb::SchemaCommand::kTruncate:
       return replace_number(parsed.truncate().keyspace(), parsed.truncate().table(), true);
-    case pb::SchemaCommand::COMMAND_NOT_SET: break;
+    case pb::SchemaCommand::COMMAND_NOT_SET:
+      break;
   }
   return fail(ErrorCode::unsupported, "unknown schema command");
 }

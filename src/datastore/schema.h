@@ -82,6 +82,8 @@ struct AlterTableCommand {
 class Schema final : public MetadataSection {
  public:
   static constexpr const char* section_name = "schema";
+  /// Tables with lower numbers are the store's own.
+  static constexpr uint32_t first_table = 16;
 
   /// The cluster state must be applied by the same log, and outlive the schema.
   explicit Schema(ClusterState& cluster) : cluster_(cluster) {}
@@ -124,7 +126,7 @@ class Schema final : public MetadataSection {
   ClusterState& cluster_;
   std::map<std::string, Keyspace, std::less<>> keyspaces_;
   std::map<uint32_t, TablePtr> by_number_;
-  uint32_t next_table_ = 16;  // the numbers below are the store's own
+  uint32_t next_table_ = first_table;
   uint64_t version_index_ = 0;
   std::vector<uint32_t> abandoned_;
 };

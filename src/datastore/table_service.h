@@ -69,7 +69,6 @@ struct ReadPage {
   Bytes next;
 };
 
-
 struct TableMutation {
   TablePtr table;
   Mutation mutation;

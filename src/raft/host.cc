@@ -322,6 +322,7 @@ void Host::receive(NodeId from, BytesView batch) {
     }
     Group* group = find(message->group);
     if (group == nullptr) continue;
+    if (options_.defects.has(Defect::accept_stale_term)) message->term = std::max(message->term, group->raft->term());
     group->raft->step(std::move(*message));
     touch(*group);
   }
@@ -334,6 +335,13 @@ void Host::report_unreachable(NodeId node) {
     group->raft->report_unreachable(node);
     touch(*group);
   }
+}
+
+void Host::campaign(ShardId id) {
+  Group* group = find(id);
+  if (group == nullptr || stopped_) return;
+  group->raft->campaign();
+  touch(*group);
 }
 
 Task<Result<Host::Committed>> Host::propose(ShardId id, Bytes payload) {

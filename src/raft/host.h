@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/defects.h"
 #include "base/log.h"
 #include "ports/random.h"
 #include "raft/group_log.h"
@@ -39,6 +40,7 @@ struct HostOptions {
   uint64_t snapshot_chunk_bytes = 256 << 10;
   /// Groups that start here have lost their disk: see Config::recovering.
   bool recovering = false;
+  Defects defects;
 };
 
 /// Messages of all groups towards one node that became ready in one turn travel as one batch. One sync of the
@@ -71,6 +73,8 @@ class Host {
     LogIndex index;
     Result<Bytes> outcome;
   };
+  /// Stands for election now, if the group's rules allow it.
+  void campaign(ShardId group);
   /// Completes when the entry is applied here. Errors: not_leader (message: nothing was done), unavailable (nothing
   /// was done), overloaded, closed (leadership was lost: it may or may not be applied later).
   Task<Result<Committed>> propose(ShardId group, Bytes payload);

@@ -1,0 +1,486 @@
+#include "node/node.h"
+
+#include <algorithm>
+#include <optional>
+
+#include <boost/json.hpp>
+
+#include "cluster/rpc_methods.h"
+#include "runtime/io.h"
+#include "runtime/timeout.h"
+
+namespace asterism {
+
+constexpr const char* store_folder = "store";
+constexpr const char* log_folder = "wal";
+/// Files that say what this node lost. Made before damage is set aside, removed when it is made good.
+constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
+constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
+constexpr size_t max_voters = 5;
+constexpr uint32_t tokens_per_node = 16;
+constexpr Duration poll = 10ms;
+constexpr Duration metadata_patience = 3s;
+constexpr Duration peers_patience = 500ms;
+
+const char* to_string(NodeState state) {
+  switch (state) {
+    case NodeState::starting:
+      return "starting";
+    case NodeState::rebuilding:
+      return "rebuilding";
+    case NodeState::serving:
+      return "serving";
+    case NodeState::failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+/// In the order in which they are made; destroyed from the end, tasks first.
+struct Node::Parts {
+  NodeConfig config;
+  NodePorts ports;
+  NodeTuning tuning;
+  Log log;
+  Instant started;
+  NodeState state = NodeState::starting;
+  bool log_lost = false;
+  bool hole_accepted = false;  // the store was set aside because the log begins after it
+  std::optional<Error> failure;
+  Event failed;
+
+  std::unique_ptr<Rpc> rpc;
+  std::unique_ptr<KeyValueStore> store;
+  std::unique_ptr<raft::Host> host;
+  std::unique_ptr<datastore::Replica> replica;
+  std::unique_ptr<WriteAheadLog> wal;
+  std::unique_ptr<MetadataService> metadata;
+  ClusterState cluster;
+  datastore::Schema schema{cluster};
+  std::unique_ptr<Liveness> liveness;
+  std::unique_ptr<datastore::ReplicaService> service;
+  std::unique_ptr<datastore::Hints> hints;
+  std::unique_ptr<datastore::Coordinator> coordinator;
+  std::unique_ptr<datastore::AntiEntropy> anti_entropy;
+  TaskGroup tasks;
+
+  Parts(NodeConfig of, NodePorts with, NodeTuning how, Log to)
+      : config(std::move(of)),
+        ports(with),
+        tuning(how),
+        log(std::move(to)),
+        started(with.executor.now()),
+        tasks(with.executor) {}
+  ~Parts();
+
+  Task<Status> open_storage();
+  Task<Status> open_once(bool& retry);
+  Task<Status> set_aside(const char* folder, const Error& why);
+  Task<Status> mark(const char* name);
+  Task<Status> unmark(const char* name);
+  Task<Result<bool>> is_marked(const char* name);
+  Task<void> forget_recovery();
+  void make_services();
+  raft::Configuration first_configuration() const;
+  Task<Status> join();
+  Task<void> campaign_early();
+  Task<void> found_cluster();
+  Task<void> announce_address();
+  Task<void> rebuild();
+  Task<void> watch_for_failure();
+  void follow_metadata();
+  bool is_seed(NodeId node) const;
+};
+
+Node::Parts::~Parts() {
+  // Tasks of any part may wait in another: all of them go before the first part does.
+  tasks.cancel();
+  anti_entropy.reset();
+  coordinator.reset();
+  hints.reset();
+  if (rpc) rpc->stop();
+  liveness.reset();
+}
+
+// Storage.
+
+Task<Status> Node::Parts::set_aside(const char* folder, const Error& why) {
+  CO_TRY_STATUS(co_await mark(rebuilding_mark));
+  CO_TRY(const std::string to, co_await KeyValueStore::quarantine(ports.disk, folder));
+  log.error("{} is damaged ({}); it is kept in {} and its content comes from the other replicas", folder, why.message,
+            to);
+  co_return Status{};
+}
+
+Task<Status> Node::Parts::mark(const char* name) {
+  CO_TRY(const bool already, co_await is_marked(name));
+  if (already) co_return Status{};
+  CO_TRY(auto file, co_await open(ports.disk, name, OpenMode::create));
+  CO_TRY_STATUS(co_await sync(*file));
+  co_return co_await sync_directory(ports.disk, "");
+}
+
+Task<Status> Node::Parts::unmark(const char* name) {
+  CO_TRY_STATUS(co_await remove(ports.disk, name));
+  co_return co_await sync_directory(ports.disk, "");
+}
+
+Task<Result<bool>> Node::Parts::is_marked(const char* name) {
+  CO_TRY(const auto entries, co_await list(ports.disk, ""));
+  co_return std::ranges::any_of(entries, [&](const auto& entry) { return entry.name == name; });
+}
+
+Task<Status> Node::Parts::open_storage() {
+  for (const char* folder : {store_folder, log_folder}) CO_TRY_STATUS(co_await make_directory(ports.disk, folder));
+  CO_TRY_STATUS(co_await sync_directory(ports.disk, ""));
+  // At most the log and the store are set aside, one after the other.
+  for (int attempt = 0;; ++attempt) {
+    bool retry = false;
+    Status opened = co_await open_once(retry);
+    if (opened || !retry || attempt == 3) co_return opened;
+  }
+}
+
+Task<Status> Node::Parts::open_once(bool& retry) {
+  wal.reset();
+  replica.reset();
+  host.reset();
+  store.reset();
+
+  KeyValueStore::Options store_options;
+  store_options.path = store_folder;
+  store_options.memtable_bytes = tuning.memtable_bytes;
+  store_options.block_cache_bytes = tuning.block_cache_bytes;
+  store_options.background_compaction = tuning.background_compaction;
+  store_options.merge = [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
+                           Bytes& merged) {
+    std::vector<BytesView> versions;
+    versions.reserve(operands.size() + 1);
+    if (existing) versions.push_back(*existing);
+    versions.insert(versions.end(), operands.begin(), operands.end());
+    return datastore::merge_versions(key, versions, merged).has_value();
+  };
+  auto opened = co_await KeyValueStore::open(ports.disk, store_options);
+  if (!opened) {
+    retry = opened.error().code == ErrorCode::corrupt;
+    if (retry) CO_TRY_STATUS(co_await set_aside(store_folder, opened.error()));
+    co_return fail(opened.error());
+  }
+  store = std::move(*opened);
+
+  raft::HostOptions host_options;
+  host_options.self = config.id;
+  host_options.tick = tuning.raft_tick;
+  host_options.snapshot_after_bytes = tuning.snapshot_after_bytes;
+  host_options.recovering = log_lost;
+  host_options.defects = tuning.defects;
+  host = std::make_unique<raft::Host>(
+      host_options, ports.executor, ports.clock, ports.random,
+      [this](NodeId to, Bytes batch) { rpc->send(to, rpc_method::raft, std::move(batch)); }, log.child("raft"));
+  datastore::ReplicaOptions replica_options;
+  replica_options.defects = tuning.defects;
+  replica = std::make_unique<datastore::Replica>(replica_options, ports.executor, *store, log.child("replica"));
+
+  WriteAheadLog::Options log_options;
+  log_options.directory = log_folder;
+  log_options.new_log_id = ports.random.next() | 1;
+  log_options.segment_bytes = tuning.wal_segment_bytes;
+  auto log_opened = co_await WriteAheadLog::open(ports.disk, ports.executor, log_options, [this](const Record& record) {
+    return record.owner == datastore::replica_owner ? replica->replay(record) : host->replay(record);
+  });
+  if (!log_opened) {
+    retry = log_opened.error().code == ErrorCode::corrupt;
+    if (retry) {
+      // Positions of a new log begin anew, so the store that counts in the old ones goes as well.
+      log_lost = true;
+      replica.reset();
+      store.reset();
+      CO_TRY_STATUS(co_await mark(recovering_mark));
+      CO_TRY_STATUS(co_await set_aside(log_folder, log_opened.error()));
+      CO_TRY_STATUS(co_await set_aside(store_folder, log_opened.error()));
+    }
+    co_return fail(log_opened.error());
+  }
+  wal = std::move(*log_opened);
+
+  const Position begin = wal->oldest_live().begin;
+  if (!hole_accepted && store->flushed_position() < begin && wal->oldest_live().sequence > 1) {
+    const Error hole{ErrorCode::corrupt, "the store is older than the log's first record"};
+    wal.reset();
+    replica.reset();
+    store.reset();
+    retry = true;
+    CO_TRY_STATUS(co_await set_aside(store_folder, hole));
+    // What the removed segments held is in no file here any more; the new store starts from this log.
+    hole_accepted = true;
+    co_return fail(hole);
+  }
+  host->start(*wal);
+  co_return replica->start(*wal);
+}
+
+// Services.
+
+raft::Configuration Node::Parts::first_configuration() const {
+  raft::Configuration configuration;
+  for (const MemberConfig& seed : config.seeds)
+    (configuration.voters.size() < max_voters ? configuration.voters : configuration.learners).push_back(seed.id);
+  std::ranges::sort(configuration.voters);
+  std::ranges::sort(configuration.learners);
+  return configuration;
+}
+
+bool Node::Parts::is_seed(NodeId node) const {
+  return std::ranges::any_of(config.seeds, [&](const MemberConfig& seed) { return seed.id == node; });
+}
+
+void Node::Parts::make_services() {
+  metadata = std::make_unique<MetadataService>(config.id, ports.executor, *rpc, *host, log.child("metadata"));
+  metadata->state().add_section(ClusterState::section_name, cluster);
+  metadata->state().add_section(datastore::Schema::section_name, schema);
+  liveness = std::make_unique<Liveness>(config.id, ports.executor, *rpc, log.child("liveness"));
+  rpc->handle(rpc_method::raft, [this](RpcRequest request) -> Task<Result<Bytes>> {
+    host->receive(request.from, request.payload);
+    co_return Bytes{};
+  });
+  liveness->on_change(
+      [this](NodeId node, bool up) { up ? host->report_reachable(node) : host->report_unreachable(node); });
+  service = std::make_unique<datastore::ReplicaService>(config.id, *rpc, *metadata, cluster, schema, *replica,
+                                                        tuning.defects);
+  datastore::HintsOptions hints_options;
+  hints_options.defects = tuning.defects;
+  hints = std::make_unique<datastore::Hints>(hints_options, config.id, ports.executor, *rpc, cluster, schema, *metadata,
+                                             *liveness, *replica, log.child("hints"));
+  datastore::CoordinatorOptions coordinator_options;
+  coordinator_options.self = config.id;
+  coordinator_options.defects = tuning.defects;
+  coordinator =
+      std::make_unique<datastore::Coordinator>(coordinator_options, ports.executor, *rpc, *metadata, cluster, schema,
+                                               *liveness, *service, *replica, *hints, log.child("coordinator"));
+  datastore::AntiEntropyOptions repair_options;
+  repair_options.defects = tuning.defects;
+  anti_entropy =
+      std::make_unique<datastore::AntiEntropy>(repair_options, config.id, ports.executor, *rpc, *metadata, cluster,
+                                               schema, *liveness, *service, *replica, log.child("anti_entropy"));
+}
+
+void Node::Parts::follow_metadata() {
+  for (const auto& [id, node] : cluster.nodes()) {
+    // Where the founding members are, the configuration says: it may have been edited while all were down.
+    if (!is_seed(id)) rpc->set_peer(id, node.rpc_address());
+    liveness->watch(id);
+  }
+  if (schema.take_abandoned().empty()) return;
+  Status dropped = replica->drop_tables(
+      [this](uint32_t number) { return number < datastore::Schema::first_table || schema.table(number) != nullptr; });
+  if (!dropped) log.warning("rows of dropped tables stay for now: {}", dropped.error().to_string());
+}
+
+/// With no leader in sight the founding members need not wait for election timeouts: the first asks at once, each later
+/// one a little later. Asking disturbs no leader (pre-vote).
+Task<void> Node::Parts::campaign_early() {
+  Duration wait{0};
+  for (const MemberConfig& seed : config.seeds) {
+    if (seed.id == config.id) break;
+    wait += 5 * tuning.raft_tick;
+  }
+  co_await sleep_for(wait);
+  while (!metadata->leader()) {
+    const auto connected = static_cast<size_t>(
+        std::ranges::count_if(config.seeds, [&](const MemberConfig& seed) { return rpc->connected(seed.id); }));
+    if (connected > std::min(config.seeds.size(), max_voters) / 2) host->campaign(metadata_shard);
+    co_await sleep_for(2 * tuning.raft_tick);
+  }
+}
+
+static Bytes random_uuid(Random& random) {
+  Bytes uuid;
+  ByteWriter out(uuid);
+  out.u64_be(random.next());
+  out.u64_be(random.next());
+  uuid[6] = static_cast<char>((uuid[6] & 0x0f) | 0x40);
+  uuid[8] = static_cast<char>((uuid[8] & 0x3f) | 0x80);
+  return uuid;
+}
+
+Task<void> Node::Parts::found_cluster() {
+  while (cluster.nodes().empty()) {
+    if (host->is_leader(metadata_shard)) {
+      std::vector<NodeInfo> nodes;
+      for (const MemberConfig& seed : config.seeds)
+        nodes.push_back({seed.id,
+                         seed.name,
+                         seed.address,
+                         seed.rpc_port,
+                         {{"cql", config.cql_port}, {"http", config.http_port}},
+                         {"dc1", "rack1"},
+                         random_uuid(ports.random),
+                         {}});
+      // Another leader may have been first: the command then fails and changes nothing.
+      co_await metadata->propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, tokens_per_node),
+                                 ports.executor.now() + 5s);
+    }
+    co_await sleep_for(poll);
+  }
+}
+
+/// Tells the cluster where this node is now, where that differs from what it knows.
+Task<void> Node::Parts::announce_address() {
+  while (true) {
+    const NodeInfo* known = cluster.node(config.id);
+    if (known == nullptr) co_return;
+    NodeInfo own = *known;
+    own.name = config.name;
+    own.host = config.address;
+    own.rpc_port = config.rpc_port;
+    own.endpoints = {{"cql", config.cql_port}, {"http", config.http_port}};
+    if (own.host == known->host && own.rpc_port == known->rpc_port && own.endpoints == known->endpoints) co_return;
+    auto told = co_await metadata->propose(ClusterState::section_name, ClusterState::update_node_command(own),
+                                           ports.executor.now() + 5s);
+    if (!told) co_await sleep_for(1s);
+  }
+}
+
+Task<Status> Node::Parts::join() {
+  CO_TRY_STATUS(metadata->start(first_configuration()));
+  metadata->state().on_change([this] { follow_metadata(); });
+  for (const MemberConfig& seed : config.seeds) liveness->watch(seed.id);
+  tasks.spawn(campaign_early());
+  tasks.spawn(found_cluster());
+  while (cluster.nodes().empty()) co_await sleep_for(poll);
+  if (cluster.node(config.id) == nullptr)
+    co_return fail(ErrorCode::invalid_argument, "node {} is not a member of this cluster", config.id);
+  // What was agreed on while this node was away. Without a leader it serves with what it knew.
+  if (Status current = co_await metadata->barrier(ports.executor.now() + metadata_patience); !current)
+    log.warning("no leader of the metadata log answers; going on with what was known");
+  follow_metadata();
+  // Clients that come at once should find the replicas that are there.
+  const auto all_up = [&] {
+    return std::ranges::all_of(cluster.nodes(), [&](const auto& entry) { return liveness->up(entry.first); });
+  };
+  for (const Instant until = ports.executor.now() + peers_patience; !all_up() && ports.executor.now() < until;)
+    co_await sleep_for(poll);
+  tasks.spawn(announce_address());
+  co_return Status{};
+}
+
+/// A replica that lost its rows answers no reads until it has compared itself with every other replica.
+Task<void> Node::Parts::rebuild() {
+  while (true) {
+    Status rebuilt = co_await anti_entropy->rebuild(ports.executor.now() + std::chrono::hours(1));
+    if (rebuilt) rebuilt = co_await store->flush();
+    if (rebuilt) rebuilt = co_await unmark(rebuilding_mark);
+    if (rebuilt) break;
+    log.info("rebuilding goes on: {}", rebuilt.error().to_string());
+    co_await sleep_for(1s);
+  }
+  service->set_rebuilding(false);
+  state = NodeState::serving;
+  log.info("all rows are here again");
+}
+
+Task<void> Node::Parts::forget_recovery() {
+  while (host->raft(metadata_shard).recovering()) co_await sleep_for(100ms);
+  if (Status forgotten = co_await unmark(recovering_mark); !forgotten)
+    log.warning("the mark of a lost log stays: {}", forgotten.error().to_string());
+}
+
+Task<void> Node::Parts::watch_for_failure() {
+  while (true) {
+    if (replica->failure()) failure = replica->failure();
+    if (wal->failure()) failure = wal->failure();
+    if (failure) break;
+    co_await sleep_for(100ms);
+  }
+  state = NodeState::failed;
+  failed.set();
+}
+
+// Node.
+
+Node::Node(NodeConfig config, NodePorts ports, NodeTuning tuning, Log log)
+    : parts_(std::make_unique<Parts>(std::move(config), ports, tuning, std::move(log))) {}
+
+Node::~Node() = default;
+
+Task<Status> Node::start() {
+  Parts& parts = *parts_;
+  RpcOptions rpc_options;
+  rpc_options.self = parts.config.id;
+  rpc_options.cluster = parts.config.cluster_name;
+  parts.rpc = std::make_unique<Rpc>(rpc_options, parts.ports.executor, parts.ports.network, parts.ports.random,
+                                    parts.log.child("rpc"));
+  CO_TRY(parts.log_lost, co_await parts.is_marked(recovering_mark));
+  CO_TRY_STATUS(co_await parts.open_storage());
+  CO_TRY(const bool rebuilding, co_await parts.is_marked(rebuilding_mark));
+  parts.make_services();
+  parts.service->set_rebuilding(rebuilding);
+  for (const MemberConfig& seed : parts.config.seeds) {
+    parts.rpc->set_peer(seed.id, seed.rpc());
+    parts.rpc->warm_up(seed.id);
+  }
+  CO_TRY_STATUS(parts.rpc->listen(parts.config.rpc()));
+  parts.tasks.spawn(parts.watch_for_failure());
+  CO_TRY_STATUS(co_await parts.join());
+  CO_TRY_STATUS(parts.hints->start());
+  CO_TRY_STATUS(parts.coordinator->start());
+  parts.anti_entropy->start();
+  parts.state = rebuilding ? NodeState::rebuilding : NodeState::serving;
+  if (rebuilding) parts.tasks.spawn(parts.rebuild());
+  if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());
+  co_return Status{};
+}
+
+Task<void> Node::stop() {
+  Parts& parts = *parts_;
+  if (parts.wal == nullptr || parts.state == NodeState::failed) co_return;
+  parts.tasks.cancel();
+  if (Status flushed = co_await parts.store->flush(); !flushed)
+    parts.log.warning("the store was not flushed: {}", flushed.error().to_string());
+  if (Status closed = co_await parts.wal->close(); !closed)
+    parts.log.warning("the log was not closed: {}", closed.error().to_string());
+}
+
+Task<Error> Node::failed() {
+  co_await parts_->failed.wait();
+  co_return *parts_->failure;
+}
+
+NodeState Node::state() const { return parts_->state; }
+const NodeConfig& Node::config() const { return parts_->config; }
+ClusterState& Node::cluster() { return parts_->cluster; }
+datastore::Schema& Node::schema() { return parts_->schema; }
+MetadataService& Node::metadata() { return *parts_->metadata; }
+Liveness& Node::liveness() { return *parts_->liveness; }
+raft::Host& Node::raft_host() { return *parts_->host; }
+datastore::TableService& Node::tables() { return *parts_->coordinator; }
+datastore::AntiEntropy& Node::anti_entropy() { return *parts_->anti_entropy; }
+datastore::Hints& Node::hints() { return *parts_->hints; }
+
+std::string Node::status_json() {
+  Parts& parts = *parts_;
+  const auto name_of = [&](NodeId id) {
+    const NodeInfo* node = parts.cluster.node(id);
+    return node != nullptr ? node->name : std::string();
+  };
+  boost::json::object status;
+  status["name"] = parts.config.name;
+  status["id"] = parts.config.id.value;
+  status["state"] = to_string(parts.state);
+  status["cluster"] = parts.config.cluster_name;
+  status["uptime_s"] = static_cast<double>((parts.ports.executor.now() - parts.started).count()) * 1e-9;
+  status["metadata"] = {{"leader", name_of(parts.metadata->leader())}, {"applied", parts.metadata->applied_index()}};
+  boost::json::array nodes;
+  for (const auto& [id, node] : parts.cluster.nodes())
+    nodes.push_back({{"name", node.name}, {"address", node.host}, {"up", parts.liveness->up(id)}});
+  status["nodes"] = std::move(nodes);
+  boost::json::object keyspaces;
+  for (const auto& [keyspace, definition] : parts.schema.keyspaces())
+    keyspaces[keyspace] = parts.cluster.shards_of(keyspace).size();
+  status["shards"] = {{"total", parts.cluster.shards().size()}, {"keyspaces", std::move(keyspaces)}};
+  status["hints"] = parts.hints->waiting();
+  status["memory_bytes"] = parts.store->approximate_memory();
+  return boost::json::serialize(status);
+}
+
+}  // namespace asterism

@@ -1,0 +1,84 @@
+// One node: everything that runs on a core, put together from its configuration and its ports. The same class runs on
+// the operating system and in the simulator.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/defects.h"
+#include "base/log.h"
+#include "cluster/liveness.h"
+#include "cluster/metadata_service.h"
+#include "datastore/anti_entropy.h"
+#include "datastore/coordinator.h"
+#include "node/node_config.h"
+#include "ports/clock.h"
+#include "ports/disk.h"
+#include "ports/random.h"
+
+namespace asterism {
+
+/// The outside world as one core of a node gets it. All of it must outlive the node.
+struct NodePorts {
+  Executor& executor;
+  const Clock& clock;
+  Random& random;
+  Network& network;
+  Disk& disk;
+};
+
+/// How a node uses its machine; not part of what the cluster is.
+struct NodeTuning {
+  uint64_t memtable_bytes = 16 << 20;
+  uint64_t block_cache_bytes = 8 << 20;
+  uint64_t wal_segment_bytes = 64 << 20;
+  /// RocksDB compacts in threads of its own. Off in the simulator, where runs must repeat exactly.
+  bool background_compaction = true;
+  /// Raft entries of one group beyond which a snapshot is taken.
+  uint64_t snapshot_after_bytes = 4 << 20;
+  Duration raft_tick = 30ms;
+  Defects defects;
+};
+
+enum class NodeState : uint8_t {
+  starting,
+  rebuilding,  // its tables were lost or damaged: serves what others have, and answers no read as a replica
+  serving,
+  failed,  // its disk failed: the node must be destroyed and made anew
+};
+const char* to_string(NodeState state);
+
+class Node {
+ public:
+  Node(NodeConfig config, NodePorts ports, NodeTuning tuning, Log log);
+  Node(const Node&) = delete;
+  ~Node();
+
+  /// Opens the storage, joins the cluster and begins to serve. Completes when clients are served. Damage to the storage
+  /// is set aside and what was there comes from the other replicas. Errors: already_exists (a port is in use), io,
+  /// no_space, and closed where the node fails meanwhile. After an error only destroy it.
+  Task<Status> start();
+  /// Ends cleanly: what is written becomes durable and the next start is quick.
+  Task<void> stop();
+  /// Completes when the node has failed, with the reason; never for one that goes on.
+  Task<Error> failed();
+
+  NodeState state() const;
+  const NodeConfig& config() const;
+  ClusterState& cluster();
+  datastore::Schema& schema();
+  MetadataService& metadata();
+  Liveness& liveness();
+  raft::Host& raft_host();
+  datastore::TableService& tables();
+  datastore::AntiEntropy& anti_entropy();
+  datastore::Hints& hints();
+  /// For GET /status.
+  std::string status_json();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace asterism
