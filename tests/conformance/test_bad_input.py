@@ -147,11 +147,12 @@ def test_a_response_instead_of_a_request(raw):
 
 def test_nesting_and_length_of_statements(raw):
     raw.startup()
-    raw.send(b"")
     for text in ("SELECT " + "(" * 50_000, "SELECT * FROM system.local WHERE key = " + "[" * 100_000,
                  "CREATE TABLE bad_input.d (k int PRIMARY KEY, v " + "frozen<list<" * 20_000,
-                 "x" * 1_000_000, "SELECT " + ",".join(["key"] * 100_000) + " FROM system.local"):
+                 "x" * 1_000_000, "SELECT " + "CAST(" * 20_000):
         assert raw.query(text)[1] == 0
+    # Silly, and legal or not: it is answered.
+    assert raw.query("SELECT " + ",".join(["key"] * 100_000) + " FROM system.local")[1] in (0, 8)
     assert raw.query("SELECT key FROM system.local")[1] == 8
 
 

@@ -12,17 +12,18 @@ from cql import CL, connect, keyspace
 
 @pytest.fixture
 def three(tmp_path):
-    """Nodes of their own for tests that kill some."""
+    """Nodes of its own for each test, because most kill some."""
     with Cluster(tmp_path / "data") as running:
         yield running
 
 
-def test_read_through_another_node(cluster, session):
-    session.execute("CREATE TABLE t (k int PRIMARY KEY, v int)")
-    first, third = connect(cluster, only=0), connect(cluster, only=2)
-    write, read = first.connect(session.keyspace), third.connect(session.keyspace)
-    insert = write.prepare("INSERT INTO t (k, v) VALUES (?, ?)")
-    select = read.prepare("SELECT v FROM t WHERE k = ?")
+def test_read_through_another_node(three):
+    first, third = connect(three, only=0), connect(three, only=2)
+    write, read = first.connect(), third.connect()
+    keyspace(write, "through")
+    write.execute("CREATE TABLE through.t (k int PRIMARY KEY, v int)")
+    insert = write.prepare("INSERT INTO through.t (k, v) VALUES (?, ?)")
+    select = read.prepare("SELECT v FROM through.t WHERE k = ?")
     try:
         for k in range(300):
             insert.consistency_level, select.consistency_level = CL.QUORUM, CL.QUORUM

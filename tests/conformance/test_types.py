@@ -22,7 +22,7 @@ SCALARS = {
     "boolean": [True, False],
     "date": [Date(0), Date(-719162), Date(2**31 - 1), Date(-2**31)],
     "decimal": [decimal.Decimal(text) for text in
-                ("0", "-0.00", "1E+400", "-1.0E-400", "123456789012345678901234567890.12345")],
+                ("0", "0.00", "1E+400", "-1.0E-400", "123456789012345678901234567890.12345")],
     "double": [0.0, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan],
     "duration": [Duration(0, 0, 0), Duration(1, 2, 3), Duration(-(2**31 - 1), -2**31, -2**63),
                  Duration(2**31 - 1, 2**31 - 1, 2**63 - 1)],
@@ -71,22 +71,18 @@ def plain(value):
 
 @pytest.fixture(scope="module", params=[4, 5])
 def session(cluster, request):
-    if request.param == 5 and not ProtocolVersion.uses_checksumming_framing(5):
-        pytest.fail("this driver's v5 is not the final one")
+    assert ProtocolVersion.has_checksumming_support(request.param) == (request.param == 5), "v5 is the final one"
     driver = connect(cluster, version=request.param)
-    made = driver.connect()
     name = f"types_v{request.param}"
-    keyspace(made, name)
-    made.set_keyspace(name)
-    made.protocol = request.param
-    yield made
+    keyspace(driver.connect(), name)
+    yield driver.connect(name)
     driver.shutdown()
 
 
 @pytest.mark.parametrize("kind", [*SCALARS, *COLLECTIONS])
 def test_values_come_back_as_they_were_written(session, kind):
     values = (SCALARS | COLLECTIONS)[kind]
-    table = "t_" + "".join(c if c.isalnum() else "_" for c in kind)
+    table = f"t_{[*SCALARS, *COLLECTIONS].index(kind)}"
     session.execute(f"CREATE TABLE {table} (k int PRIMARY KEY, v {kind})")
     insert = session.prepare(f"INSERT INTO {table} (k, v) VALUES (?, ?)")
     select = session.prepare(f"SELECT v FROM {table} WHERE k = ?")
@@ -115,10 +111,8 @@ def test_values_are_keys(session, kind):
             session.execute(insert, (partition, value))
         rows = session.execute(select, (partition,)).all()
         unique = {repr(plain(value)): value for value in values}
-        if kind == "double":
-            assert len(rows) in (len(unique), len(unique) - 1)
-        else:
-            assert len(rows) == len(unique)
+        # Of decimals that are equal there is one key, whatever their scale.
+        assert len(rows) == len(set(values) if kind == "decimal" else unique)
         if kind not in ("timeuuid", "uuid", "inet", "date", "time", "float", "double"):
             assert [row.c for row in rows] == sorted(row.c for row in rows)
         assert {repr(plain(row.p)) for row in rows} <= set(unique)
@@ -155,14 +149,6 @@ def test_literals_of_statements(session):
     assert (row.p, row.q, row.r, row.s) == (TIMEUUID, -128, UUID_MAX, 99999999999999999999)
     assert plain(row.t) == plain({"x": [1, 2], "y": []}) and tuple(row.u) == (1, None)
     assert plain(row.v) == [Date("2000-01-01")]
-
-
-def test_user_types_and_counters(session):
-    session.execute("CREATE TABLE counts (k int, c int, n counter, PRIMARY KEY (k, c))")
-    for _ in range(3):
-        session.execute("UPDATE counts SET n = n + 5 WHERE k = 1 AND c = 2")
-    session.execute("UPDATE counts SET n = n - 1 WHERE k = 1 AND c = 2")
-    assert session.execute("SELECT n FROM counts WHERE k = 1 AND c = 2").one().n == 14
 
 
 def test_collections_in_place(session):

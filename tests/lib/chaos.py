@@ -4,7 +4,10 @@ import random
 import time
 
 from cluster import answers, wait_until
-from cql import Writers, connect, keyspace
+from cql import CL, SimpleStatement, Writers, connect, keyspace
+
+# How long a node may take to be of use again after it was started, thawed or joined again.
+RECOVERY_S = 10
 
 
 def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=None):
@@ -17,9 +20,11 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
     sessions = [driver.connect() for driver in drivers]
     keyspace(sessions[0], "fault")
     sessions[0].execute("CREATE TABLE IF NOT EXISTS fault.t (w int, s int, v int, PRIMARY KEY ((w, s)))")
+    for i, session in enumerate(sessions):
+        wait_until(lambda: serves(cluster, session, i), 5, f"node {i} to know the table")
     healthy = {0, 1, 2}
     load = Writers(sessions, "fault.t", targets=lambda: sorted(healthy))
-    begun, story, turn = time.monotonic(), [], 0
+    begun, story, turn, slowest_return_s = time.monotonic(), [], 0, 0.0
     try:
         while time.monotonic() - begun < seconds - lasting_s:
             time.sleep(every_s - lasting_s)
@@ -31,7 +36,9 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
             faults[kind][0](victim)
             time.sleep(lasting_s)
             faults[kind][1](victim)
-            wait_until(lambda: serves(cluster, sessions[victim], victim), 30, f"node {victim} after {kind}")
+            ended = time.monotonic()
+            wait_until(lambda: serves(cluster, sessions[victim], victim), RECOVERY_S, f"node {victim} after {kind}")
+            slowest_return_s = max(slowest_return_s, time.monotonic() - ended)
             healthy.add(victim)
         time.sleep(2)
     finally:
@@ -39,7 +46,8 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
     said = [(f"{at - begun:.2f}", f"through node {node}", text) for at, node, text in load.errors]
     assert not said, f"{len(said)} requests through healthy nodes failed: {said[:5]}\nfaults: " + ", ".join(
         f"{at - begun:.2f} {kind} {victim}" for at, kind, victim in story)
-    print(f"{acknowledged} acknowledged, slowest {load.slowest_s:.2f} s, {len(story)} faults")
+    print(f"{acknowledged} acknowledged, slowest {load.slowest_s:.2f} s, {len(story)} faults, "
+          f"of use again within {slowest_return_s:.2f} s")
     lost = load.lost(sessions[0])
     for driver in drivers:
         driver.shutdown()
@@ -48,9 +56,11 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
 
 
 def serves(cluster, session, i):
+    """It answers at QUORUM, so it sees others and is seen."""
     if not answers(cluster.nodes[i]["address"], cluster.port):
         return False
     try:
-        return session.execute("SELECT key FROM system.local", timeout=1).one() is not None
+        statement = SimpleStatement("SELECT v FROM fault.t WHERE w = -1 AND s = 0", consistency_level=CL.QUORUM)
+        return session.execute(statement, timeout=1).one() is None
     except Exception:
         return False

@@ -21,7 +21,7 @@ def things(session):
 
 
 def test_tables(driver, things):
-    table = driver.metadata.keyspaces["schema"].tables["things"]
+    table = driver.metadata.keyspaces["metadata"].tables["things"]
     assert [column.name for column in table.partition_key] == ["a", "b"]
     assert [column.name for column in table.clustering_key] == ["c", "d"]
     assert [column.is_reversed for column in table.clustering_key] == [True, False]
@@ -34,25 +34,25 @@ def test_tables(driver, things):
 
 
 def test_exported_schema_makes_the_same_table(driver, things):
-    text = driver.metadata.keyspaces["schema"].tables["things"].export_as_string()
+    text = driver.metadata.keyspaces["metadata"].tables["things"].export_as_string()
     things.execute("CREATE KEYSPACE copies WITH replication = {'class': 'NetworkTopologyStrategy', "
                    "'replication_factor': 3} AND durable_writes = true")
-    things.execute(text.replace("schema.things", "copies.things"))
+    things.execute(text.replace("metadata.things", "copies.things"))
     copy = driver.metadata.keyspaces["copies"].tables["things"].export_as_string()
-    assert copy == text.replace("schema.things", "copies.things")
+    assert copy == text.replace("metadata.things", "copies.things")
     assert "CREATE KEYSPACE copies" in driver.metadata.keyspaces["copies"].export_as_string()
 
 
 def test_keyspaces(driver, things):
     found = driver.metadata.keyspaces
-    assert found["schema"].replication_strategy.export_for_schema().replace(" ", "").startswith("{'class':'SimpleStrategy'")
-    assert found["schema"].durable_writes
+    assert found["metadata"].replication_strategy.export_for_schema().replace(" ", "").startswith("{'class':'SimpleStrategy'")
+    assert found["metadata"].durable_writes
     assert {"system", "system_schema"} <= set(found)
 
 
 def test_changes_are_seen_at_once_everywhere(cluster, things):
     others = [connect(cluster, only=i) for i in range(3)]
-    sessions = [other.connect("schema") for other in others]
+    sessions = [other.connect("metadata") for other in others]
     try:
         for round in range(3):
             name = f"change_{round}"
@@ -64,8 +64,8 @@ def test_changes_are_seen_at_once_everywhere(cluster, things):
             for session in sessions:
                 session.execute(f"INSERT INTO {name} (k, v) VALUES (2, 'x')")
             for other in others:
-                wait_until(lambda: "v" in (other.metadata.keyspaces["schema"].tables[name].columns
-                                           if name in other.metadata.keyspaces["schema"].tables else ()),
+                wait_until(lambda: "v" in (other.metadata.keyspaces["metadata"].tables[name].columns
+                                           if name in other.metadata.keyspaces["metadata"].tables else ()),
                            5, "the event of a schema change")
             sessions[(round + 1) % 3].execute(f"DROP TABLE {name}")
             for session in sessions:
@@ -94,10 +94,10 @@ def test_alter_keeps_data(things):
 def test_what_exists_already(things):
     with pytest.raises(AlreadyExists) as caught:
         things.execute(TABLE)
-    assert (caught.value.keyspace, caught.value.table) == ("schema", "things")
+    assert (caught.value.keyspace, caught.value.table) == ("metadata", "things")
     with pytest.raises(AlreadyExists) as caught:
-        things.execute("CREATE KEYSPACE schema WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
-    assert caught.value.keyspace == "schema"
+        things.execute("CREATE KEYSPACE metadata WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+    assert caught.value.keyspace == "metadata"
     things.execute(TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
 
 
