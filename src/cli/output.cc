@@ -53,5 +53,13 @@ static std::string styled(std::string_view text, int style) {
 }
 std::string bold(std::string_view text) { return styled(text, 1); }
 std::string dim(std::string_view text) { return styled(text, 2); }
+std::string coloured(std::string_view text, Colour colour) { return styled(text, static_cast<int>(colour)); }
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
+  return out;
+}
 
 }  // namespace asterism

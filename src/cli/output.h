@@ -35,5 +35,9 @@ void print_error(std::string_view message);
 bool use_colours();
 std::string bold(std::string_view text);
 std::string dim(std::string_view text);
+enum class Colour : uint8_t { red = 31, green = 32, yellow = 33 };
+std::string coloured(std::string_view text, Colour colour);
+/// Without control characters, so that what another process said cannot steer the terminal.
+std::string printable(std::string_view text);
 
 }  // namespace asterism

@@ -1,79 +1,120 @@
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
-#include "cli/cluster_folder.h"
+#include "cli/ask_nodes.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "runtime/io.h"
-#include "runtime/real/core.h"
-#include "runtime/task_group.h"
-#include "runtime/timeout.h"
 
 namespace asterism {
 namespace {
 
-constexpr Duration answer_limit = 1s;
-
-struct NodeStatus {
-  NodeConfig config;
-  std::optional<ProcessName> process;
-  bool serves = false;  // takes CQL connections
-
-  const char* word() const { return serves ? "up" : process ? "not serving" : "down"; }
-};
-
-Task<Result<std::unique_ptr<Stream>>> try_connect(RealCore& core, Address address) {
-  co_return co_await connect(core.network(), address);
+/// up: it serves clients. starting: it answers, and does not serve yet. down: it does not answer.
+const char* state_word(const NodeAnswer& answer) {
+  if (!answer.status) return "down";
+  return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
 }
 
-Task<void> ask(RealCore& core, NodeStatus& node) {
-  auto stream = co_await with_timeout(answer_limit, try_connect(core, node.config.cql()));
-  node.serves = stream.has_value();
-}
-
-Result<std::vector<NodeStatus>> collect(const std::string& data) {
-  TRY(std::vector<NodeConfig> configs, read_cluster(data));
-  if (configs.empty())
-    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", data, data);
-  std::vector<NodeStatus> nodes;
-  for (NodeConfig& config : configs) nodes.push_back({.config = config, .process = running_process(config)});
-  RealCore core;
-  TaskGroup tasks(core.executor());
-  for (NodeStatus& node : nodes)
-    if (node.process) tasks.spawn(ask(core, node));
-  core.run_until([&] { return tasks.size() == 0; }, answer_limit * 2);
-  return nodes;
-}
-
-void print_json(const std::vector<NodeStatus>& nodes) {
-  std::string list;
-  for (const NodeStatus& node : nodes) {
-    JsonLine line;
-    line.text("name", node.config.name).text("state", node.word());
-    if (node.process) line.number("pid", node.process->pid);
-    line.text("address", node.config.address).number("cql", node.config.cql_port).number("http", node.config.http_port);
-    list += (list.empty() ? "" : ",") + line.str();
+/// The status of the node that has applied most of the metadata log; null where none answers.
+const boost::json::object* freshest(const std::vector<NodeAnswer>& answers) {
+  const boost::json::object* best = nullptr;
+  int64_t best_applied = -1;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) continue;
+    const boost::json::value* applied = find_member(*answer.status, "metadata.applied");
+    const int64_t value = applied && applied->is_int64() ? applied->get_int64() : 0;
+    if (value > best_applied) {
+      best = &*answer.status;
+      best_applied = value;
+    }
   }
-  print_line(JsonLine().raw("nodes", "[" + list + "]").str());
+  return best;
+}
+
+std::string metadata_leader(const boost::json::object* status) {
+  const boost::json::value* metadata = status ? status->if_contains("metadata") : nullptr;
+  return metadata && metadata->is_object() ? text_member(metadata->get_object(), "leader") : "";
+}
+
+boost::json::object node_object(const NodeAnswer& answer) {
+  const NodeConfig& config = answer.config;
+  boost::json::object node{{"name", config.name},         {"id", config.id.value}, {"address", config.address},
+                           {"state", state_word(answer)}, {"pid", nullptr},        {"cql", config.cql_port},
+                           {"http", config.http_port}};
+  if (answer.process) node["pid"] = answer.process->pid;
+  if (!answer.status) {
+    node["error"] = answer.status.error().message;
+    return node;
+  }
+  node["phase"] = text_member(*answer.status, "state");
+  for (const char* name : {"uptime_s", "memory_bytes"})
+    if (const boost::json::value* value = answer.status->if_contains(name)) node[name] = *value;
+  return node;
+}
+
+void print_json(const std::vector<NodeAnswer>& answers) {
+  const boost::json::object* fresh = freshest(answers);
+  boost::json::object status;
+  status["cluster"] = answers.front().config.cluster_name;
+  boost::json::array nodes;
+  for (const NodeAnswer& answer : answers) nodes.push_back(node_object(answer));
+  status["nodes"] = std::move(nodes);
+  const boost::json::value* shards = fresh ? fresh->if_contains("shards") : nullptr;
+  status["shards"] = shards ? *shards : boost::json::value(nullptr);
+  const std::string leader = metadata_leader(fresh);
+  status["leaders"] = {{"metadata", leader.empty() ? boost::json::value(nullptr) : boost::json::value(leader)}};
+  print_line(boost::json::serialize(status));
+}
+
+std::optional<double> number_member(const NodeAnswer& answer, const char* name) {
+  const boost::json::value* value = answer.status ? answer.status->if_contains(name) : nullptr;
+  if (!value || !value->is_number()) return std::nullopt;
+  return value->to_number<double>();
+}
+
+std::string age(std::optional<double> seconds) {
+  if (!seconds) return "-";
+  if (*seconds < 120) return fmt::format("{:.0f} s", *seconds);
+  if (*seconds < 7200) return fmt::format("{:.0f} min", *seconds / 60);
+  return *seconds < 172'800 ? fmt::format("{:.0f} h", *seconds / 3600) : fmt::format("{:.0f} d", *seconds / 86'400);
+}
+
+std::string memory(std::optional<double> bytes) { return bytes ? fmt::format("{:.0f} MiB", *bytes / 1048576) : "-"; }
+
+void print_table(const std::vector<NodeAnswer>& answers) {
+  constexpr const char* row = "  {:8}{}{:22}{:30}{:9}{:9}{}";
+  print_line(dim(fmt::format(fmt::runtime(row), "node", fmt::format("{:12}", "state"), "CQL", "HTTP", "process",
+                             "up for", "memory")));
+  for (const NodeAnswer& answer : answers) {
+    const std::string_view state = state_word(answer);
+    const std::string phase = answer.status ? text_member(*answer.status, "state") : "";
+    const std::string word = fmt::format("{:12}", phase == "rebuilding" ? phase : state);
+    const Colour colour = state == "up" ? Colour::green : state == "down" ? Colour::red : Colour::yellow;
+    print_line(fmt::format(fmt::runtime(row), answer.config.name, coloured(word, colour),
+                           answer.config.cql().to_string(), "http://" + answer.config.http().to_string(),
+                           answer.process ? std::to_string(answer.process->pid) : "-",
+                           age(number_member(answer, "uptime_s")), memory(number_member(answer, "memory_bytes"))));
+  }
+  const boost::json::object* fresh = freshest(answers);
+  if (!fresh) return;
+  const std::string leader = metadata_leader(fresh);
+  print_line(fmt::format("  {} {}", dim("metadata leader"), leader.empty() ? "none" : leader));
+  std::string shards;
+  if (const boost::json::value* total = find_member(*fresh, "shards.total")) shards = boost::json::serialize(*total);
+  const boost::json::value* keyspaces = find_member(*fresh, "shards.keyspaces");
+  if (keyspaces && keyspaces->is_object())
+    for (const auto& [name, count] : keyspaces->get_object())
+      shards += fmt::format("; {} {}", printable({name.data(), name.size()}), boost::json::serialize(count));
+  if (!shards.empty()) print_line(fmt::format("  {} {}", dim("shards"), shards));
 }
 
 int run_status(const std::string& data, bool json) {
-  auto nodes = collect(data);
-  if (!nodes) {
-    print_error(nodes.error().message);
+  auto answers = ask_status(data);
+  if (!answers) {
+    print_error(answers.error().message);
     return 1;
   }
-  bool all = true;
-  for (const NodeStatus& node : *nodes) all &= node.serves;
-  if (json) {
-    print_json(*nodes);
-    return all ? 0 : 1;
-  }
-  print_line(dim(fmt::format("  {:6}{:13}{:22}{:30}{}", "node", "state", "CQL", "HTTP", "process")));
-  for (const NodeStatus& node : *nodes)
-    print_line(fmt::format("  {:6}{:13}{:22}{:30}{}", node.config.name, node.word(), node.config.cql().to_string(),
-                           "http://" + node.config.http().to_string(),
-                           node.process ? std::to_string(node.process->pid) : "-"));
-  return all ? 0 : 1;
+  json ? print_json(*answers) : print_table(*answers);
+  return 0;
 }
 
 }  // namespace
@@ -84,8 +125,7 @@ void add_status(CLI::App& app, Chosen& chosen) {
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* status =
-      app.add_subcommand("status", "Show the nodes of a cluster on this machine; exit 1 unless all serve");
+  CLI::App* status = app.add_subcommand("status", "Show the nodes, shards and leaders of a cluster on this machine");
   status->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
   status->add_flag("--json", options->json, "Print one line of JSON");
   status->callback([options, &chosen] { chosen = [options] { return run_status(options->data, options->json); }; });

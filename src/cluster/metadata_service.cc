@@ -9,6 +9,7 @@ constexpr Duration retry_delay = 20ms;
 
 MetadataService::MetadataService(NodeId self, Executor& executor, Rpc& rpc, raft::Host& host, Log log)
     : self_(self), executor_(executor), rpc_(rpc), host_(host), log_(std::move(log)) {
+  rpc.handle(rpc_method::metadata_wait, [this](RpcRequest request) { return serve_wait(std::move(request)); });
   rpc.handle(rpc_method::metadata_propose, [this](RpcRequest request) { return serve_propose(std::move(request)); });
 }
 
@@ -59,6 +60,28 @@ static Result<raft::Host::Committed> decode_committed(BytesView reply) {
   return committed;
 }
 
+Task<Result<Bytes>> MetadataService::serve_wait(RpcRequest request) {
+  ByteReader in(request.payload);
+  const uint64_t index = in.varint();
+  if (in.failed()) co_return fail(ErrorCode::corrupt, "malformed request to wait for the metadata log");
+  CO_TRY_STATUS(co_await applied(index, request.deadline));
+  co_return Bytes{};
+}
+
+/// Waits until the nodes that are connected have applied the log up to `index`, or for settle_limit.
+Task<void> MetadataService::settle(uint64_t index) {
+  Bytes payload;
+  ByteWriter(payload).varint(index);
+  TaskGroup waiting(executor_);
+  for (NodeId node : host_.raft(metadata_shard).configuration().members()) {
+    if (node == self_ || !rpc_.connected(node)) continue;
+    waiting.spawn([](Rpc& rpc, NodeId to, Bytes request, Instant until) -> Task<void> {
+      (void)co_await rpc.call(to, rpc_method::metadata_wait, std::move(request), until);
+    }(rpc_, node, payload, executor_.now() + settle_limit));
+  }
+  co_await waiting.join();
+}
+
 Task<Result<Bytes>> MetadataService::serve_propose(RpcRequest request) {
   CO_TRY(auto committed, co_await host_.propose(metadata_shard, std::move(request.payload)));
   co_return encode_committed(committed);
@@ -80,6 +103,7 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
   }
   CO_TRY(auto committed, decode_committed(*reply));
   CO_TRY_STATUS(co_await applied(committed.index.value, deadline));
+  if (committed.outcome) co_await settle(committed.index.value);
   co_return std::move(committed.outcome);
 }
 

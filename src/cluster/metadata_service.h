@@ -23,8 +23,10 @@ class MetadataService final : public raft::StateMachine {
   /// Joins the group; sections must have been added. `first`: its configuration where the node is new.
   Status start(raft::Configuration first);
 
-  /// Has a command agreed on, and returns its outcome once it is applied on this node too. Errors: those of the
+  /// Has a command agreed on, and returns its outcome once it is applied on this node too, and on every other node
+  /// that answers within settle_limit: a client that goes on at another node finds what it made. Errors: those of the
   /// command; unavailable (no leader: nothing was done); timeout and closed (it may or may not take effect).
+  static constexpr Duration settle_limit = 1s;
   Task<Result<Bytes>> propose(const std::string& section, Bytes command, Instant deadline);
   /// Completes when this node has applied every command that was agreed on before the call. Errors: unavailable,
   /// timeout.
@@ -44,6 +46,8 @@ class MetadataService final : public raft::StateMachine {
  private:
   Task<Result<Bytes>> serve_propose(RpcRequest request);
   Task<Result<Bytes>> propose_once(Bytes record, Instant deadline, bool& retry);
+  Task<Result<Bytes>> serve_wait(RpcRequest request);
+  Task<void> settle(uint64_t index);
   Task<Status> wait_applied(uint64_t index);
   Task<Status> barrier_loop();
 

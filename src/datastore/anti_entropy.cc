@@ -97,6 +97,8 @@ Task<Result<Bytes>> AntiEntropy::serve_hashes(RpcRequest request) {
   const uint32_t table = in.u32_le();
   const auto after = static_cast<int64_t>(in.u64_le()), to = static_cast<int64_t>(in.u64_le());
   if (in.failed() || !in.at_end()) co_return fail(ErrorCode::corrupt, "a request for hashes is malformed");
+  // Two replicas that both lost rows must not take one another for complete.
+  if (service_.rebuilding()) co_return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
   CO_TRY_STATUS(co_await service_.admit(view, request.deadline));
   CO_TRY(const auto hashes, co_await own_hashes(table, {after, to}));
   Bytes reply;

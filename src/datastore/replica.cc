@@ -4,7 +4,11 @@
 
 namespace asterism::datastore {
 
-enum class ReplicaRecord : uint8_t { mutation = 1, own = 2 };
+enum class ReplicaRecord : uint8_t {
+  mutation = 1,
+  own = 2,
+  flushed = 3,  // payload u64: records up to this position may leave the log, the store has them
+};
 
 constexpr size_t apply_batch_bytes = 1 << 20;
 constexpr size_t wal_segments_kept = 3;
@@ -15,6 +19,11 @@ Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& stor
 Replica::~Replica() = default;
 
 Status Replica::replay(const Record& record) {
+  if (record.kind == static_cast<uint8_t>(ReplicaRecord::flushed)) {
+    ByteReader in(record.payload);
+    required_ = std::max(required_, Position{in.u64_le()});
+    return in.failed() ? Status(fail(ErrorCode::corrupt, "a record of a flush is malformed")) : Status();
+  }
   if (record.position <= store_.flushed_position()) return {};
   Pending& pending = pending_.emplace_back();
   pending.position = record.position;
@@ -156,6 +165,13 @@ Task<void> Replica::keep_short() {
         break;
       }
       ++counters_.flushes;
+      Bytes payload;
+      ByteWriter(payload).u64_le(store_.flushed_position().value);
+      auto noted = co_await wal_->append_durably(replica_owner, static_cast<uint8_t>(ReplicaRecord::flushed), payload);
+      if (!noted) {
+        stop(noted.error());
+        break;
+      }
       wal_->release(replica_owner, Position{store_.flushed_position().value + 1});
       if (std::exchange(full_, false)) apply_durable();
     }

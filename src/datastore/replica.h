@@ -35,6 +35,9 @@ class Replica {
 
   // Start-up: replay() for every record of the log whose owner is replica_owner, then start().
   Status replay(const Record& record);
+  /// After the replay: the store must hold every record up to here, because the log may have let them go. A store that
+  /// was flushed less far has lost something.
+  Position required_position() const { return required_; }
   /// Applies what was replayed and begins to keep the log short. Errors: those of the store.
   Status start(WriteAheadLog& wal);
 
@@ -87,6 +90,7 @@ class Replica {
   WriteAheadLog* wal_ = nullptr;
   std::deque<Pending> pending_;
   uint64_t pending_bytes_ = 0;
+  Position required_;
   bool waiting_ = false;  // a callback of the log is due
   bool full_ = false;     // the store takes no more before a flush
   KeyValueStore::Batch batch_;

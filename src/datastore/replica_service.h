@@ -40,6 +40,7 @@ class ReplicaService {
   Task<Result<Bytes>> read(const RequestView& view, ReadCommand command, bool digest_only, Instant deadline);
   /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
   void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
+  bool rebuilding() const { return rebuilding_; }
   /// Refuses where the request does not belong here. Errors: wrong_epoch, timeout.
   Task<Status> admit(const RequestView& view, Instant deadline);
 

@@ -41,9 +41,9 @@ bool fits(std::string_view pattern, std::string_view path) {
 
 }  // namespace
 
-void HttpRouter::add(HttpMethod method, std::string path, HttpHandler handler) {
+void HttpRouter::add(HttpMethod method, std::string path, HttpHandler handler, std::optional<Duration> limit) {
   ASSERT(path.starts_with('/') && method != HttpMethod::other);
-  routes_.push_back({method, std::move(path), std::move(handler)});
+  routes_.push_back({method, std::move(path), std::move(handler), limit});
 }
 
 HttpRouter::Match HttpRouter::find(HttpMethod method, std::string_view path) const {
@@ -54,7 +54,11 @@ HttpRouter::Match HttpRouter::find(HttpMethod method, std::string_view path) con
   for (const Route& route : routes_) {
     if (route.path.size() != longest || !fits(route.path, path)) continue;
     const bool serves_head = method == HttpMethod::head && route.method == HttpMethod::get;
-    if (route.method == method || (serves_head && match.handler == nullptr)) match.handler = &route.handler;
+    if (route.method == method || (serves_head && match.handler == nullptr)) {
+      match.handler = &route.handler;
+      match.limit = route.limit;
+    }
+
     match.allowed += fmt::format("{}{}", match.allowed.empty() ? "" : ", ", to_string(route.method));
     if (route.method == HttpMethod::get) match.allowed += ", HEAD";
   }
@@ -195,7 +199,8 @@ Task<HttpResponse> HttpServer::answer(HttpRequest request) {
     response.headers.emplace_back("Allow", match.allowed);
     co_return response;
   }
-  auto response = co_await with_timeout(options_.handler_limit, call(*match.handler, std::move(request)));
+  auto response =
+      co_await with_timeout(match.limit.value_or(options_.handler_limit), call(*match.handler, std::move(request)));
   if (!response) co_return HttpResponse::text(503, "the answer took too long\n");
   co_return std::move(*response);
 }

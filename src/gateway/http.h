@@ -24,12 +24,14 @@ class HttpRouter {
   /// A path that ends in '/' stands for itself and everything below it, any other for itself alone; the longest that
   /// fits wins. GET serves HEAD as well. The handler lives as long as the server, so that it may be a lambda with
   /// captures.
-  void add(HttpMethod method, std::string path, HttpHandler handler);
+  /// `limit` replaces the server's `handler_limit`.
+  void add(HttpMethod method, std::string path, HttpHandler handler, std::optional<Duration> limit = {});
 
   struct Match {
     const HttpHandler* handler = nullptr;
+    std::optional<Duration> limit{};
     /// Where there is none: the methods that the path has, for the Allow header; empty where the path is unknown.
-    std::string allowed;
+    std::string allowed{};
   };
   Match find(HttpMethod method, std::string_view path) const;
 
@@ -38,6 +40,7 @@ class HttpRouter {
     HttpMethod method;
     std::string path;
     HttpHandler handler;
+    std::optional<Duration> limit;
   };
   std::vector<Route> routes_;
 };

@@ -57,6 +57,7 @@ struct HttpTest : testing::Test {
         co_return HttpResponse{204, {{"X-Note", "a\r\nInjected: b"}}, ""};
       });
       router.add(HttpMethod::get, "/slow", [this](HttpRequest request) { return slow(std::move(request)); });
+      router.add(HttpMethod::get, "/slower", [this](HttpRequest request) { return slow(std::move(request)); }, 10min);
       router.add(HttpMethod::get, "/large", [](HttpRequest) -> Task<HttpResponse> {
         co_return HttpResponse::text(200, std::string(3'000'000, 'x'));
       });
@@ -254,6 +255,7 @@ TEST_F(HttpTest, HandlersHaveALimitOfTime) {
   start();
   EXPECT_EQ(call({.target = "/slow?ms=1000"})->status, 200);
   EXPECT_EQ(call({.target = "/slow?ms=3000"})->status, 503);
+  EXPECT_EQ(call({.target = "/slower?ms=100000", .limit = 110s})->status, 200);
 }
 
 TEST_F(HttpTest, ANewConnectionTakesThePlaceOfTheOneIdleForLongest) {

@@ -5,6 +5,7 @@
 namespace asterism {
 
 constexpr size_t max_prepared = 10'000, max_prepared_bytes = 32 << 20;
+constexpr Duration verify_limit = 55s;
 
 static cql::CqlServerOptions cql_options(const NodeConfig& config) {
   cql::CqlServerOptions options;
@@ -27,9 +28,54 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, Log log)
 }
 
 Status ClientFaces::listen() {
-  (void)ports_;
+  TRY(auto http, ports_.network.listen(node_.config().http()));
   TRY_STATUS(cql_.listen(node_.config().cql()));
+  http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
   return {};
+}
+
+HttpRouter ClientFaces::routes() {
+  HttpRouter router;
+  router.add(HttpMethod::get, "/status",
+             [this](HttpRequest) -> Task<HttpResponse> { co_return HttpResponse::json(200, node_.status_json()); });
+  router.add(HttpMethod::get, "/healthz", [this](HttpRequest) -> Task<HttpResponse> {
+    const bool serving = node_.state() == NodeState::serving;
+    co_return HttpResponse::text(serving ? 200 : 503, std::string(to_string(node_.state())) + "\n");
+  });
+  router.add(HttpMethod::get, "/metrics", [this](HttpRequest) -> Task<HttpResponse> {
+    MetricsPage page;
+    report(page);
+    HttpResponse response = HttpResponse::text(200, page.text());
+    response.headers = {{"Content-Type", MetricsPage::content_type}};
+    co_return response;
+  });
+  router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
+  return router;
+}
+
+Task<HttpResponse> ClientFaces::verify(HttpRequest) {
+  auto differences = co_await node_.anti_entropy().verify(ports_.executor.now() + verify_limit);
+  if (!differences) co_return HttpResponse::text(503, differences.error().to_string() + "\n");
+  boost::json::array found;
+  const auto name_of = [&](NodeId id) {
+    const NodeInfo* known = node_.cluster().node(id);
+    return known != nullptr ? known->name : std::string();
+  };
+  for (const datastore::Difference& difference : *differences) {
+    boost::json::array nodes{name_of(difference.a)};
+    if (difference.b != difference.a) nodes.push_back(boost::json::string(name_of(difference.b)));
+    found.push_back({{"keyspace", difference.keyspace},
+                     {"table", difference.table},
+                     {"shard", difference.shard.value},
+                     {"nodes", std::move(nodes)},
+                     {"ranges", difference.ranges},
+                     {"what", difference.what}});
+  }
+  size_t tables = 0;
+  for (const auto& [name, keyspace] : node_.schema().keyspaces()) tables += keyspace.tables.size();
+  const boost::json::object answer{
+      {"differences", std::move(found)}, {"shards", node_.cluster().shards().size()}, {"tables", tables}};
+  co_return HttpResponse::json(200, boost::json::serialize(answer));
 }
 
 void ClientFaces::report(MetricsPage& page) const {
@@ -46,6 +92,7 @@ void ClientFaces::report(MetricsPage& page) const {
     page.counter("asterism_cql_errors_total", "CQL error answers by code.", count,
                  {{"code", fmt::format("{:#06x}", static_cast<uint32_t>(code))}});
   node_.report(page);
+  http_->report(page);
 }
 
 }  // namespace asterism

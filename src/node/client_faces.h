@@ -19,6 +19,8 @@ class ClientFaces {
   const cql::CqlCounters& cql_counters() const { return cql_.counters(); }
 
  private:
+  HttpRouter routes();
+  Task<HttpResponse> verify(HttpRequest request);
   void report(MetricsPage& page) const;
 
   Node& node_;
@@ -29,6 +31,7 @@ class ClientFaces {
   std::unique_ptr<cql::SchemaChanges> changes_;
   cql::StatementExecutor statements_;
   cql::CqlServer cql_;
+  std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace asterism

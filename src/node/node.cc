@@ -46,7 +46,7 @@ struct Node::Parts {
   Instant started;
   NodeState state = NodeState::starting;
   bool log_lost = false;
-  bool hole_accepted = false;  // the store was set aside because the log begins after it
+  bool hole_accepted = false;  // the store was set aside because it lacks what the log let go
   std::optional<Error> failure;
   Event failed;
 
@@ -206,15 +206,13 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   }
   wal = std::move(*log_opened);
 
-  const Position begin = wal->oldest_live().begin;
-  if (!hole_accepted && store->flushed_position() < begin && wal->oldest_live().sequence > 1) {
-    const Error hole{ErrorCode::corrupt, "the store is older than the log's first record"};
+  if (!hole_accepted && store->flushed_position() < replica->required_position()) {
+    const Error hole{ErrorCode::corrupt, "the store is older than its last flush"};
     wal.reset();
     replica.reset();
     store.reset();
     retry = true;
     CO_TRY_STATUS(co_await set_aside(store_folder, hole));
-    // What the removed segments held is in no file here any more; the new store starts from this log.
     hole_accepted = true;
     co_return fail(hole);
   }

@@ -234,7 +234,7 @@ void WriteAheadLog::release(ShardId owner, Position before) {
 
 WriteAheadLog::Oldest WriteAheadLog::oldest_live() const {
   const Segment& segment = segments_.front();
-  Oldest oldest{segment.base, end_of(0), segment.sequence, {}};
+  Oldest oldest{segment.base, end_of(0), {}};
   for (const auto& [owner, position] : segment.holders) oldest.holders.push_back(owner);
   std::ranges::sort(oldest.holders);
   return oldest;

@@ -87,7 +87,6 @@ class WriteAheadLog {
   void release(ShardId owner, Position before);
   struct Oldest {
     Position begin, end;           // of the oldest segment
-    uint64_t sequence = 0;         // of it; 1 while no segment was ever deleted
     std::vector<ShardId> holders;  // who must release (by a flush or a snapshot) before it can go; ascending
   };
   Oldest oldest_live() const;

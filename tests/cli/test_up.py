@@ -114,8 +114,8 @@ def test_a_killed_node_stays_down_until_it_is_started_again(data):
         os.kill(killed["pid"], signal.SIGKILL)
         assert up.event() == {"event": "node_down", "name": "n2", "pid": killed["pid"], "signal": 9}
         status = command("status", "--data", data, "--json")
-        assert status.returncode == 1
-        assert [node["state"] for node in json.loads(status.stdout)["nodes"]] == ["up", "down", "up"]
+        assert status.returncode == 0
+        assert [node["pid"] is None for node in json.loads(status.stdout)["nodes"]] == [False, True, False]
 
         started = command("node", "start", "n2", "--data", data, "--json")
         assert started.returncode == 0, started.stderr
