@@ -23,7 +23,8 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
     for i, session in enumerate(sessions):
         wait_until(lambda: serves(cluster, session, i), 5, f"node {i} to know the table")
     healthy = {0, 1, 2}
-    load = Writers(sessions, "fault.t", targets=lambda: sorted(healthy))
+    departures = [0, 0, 0]
+    load = Writers(sessions, "fault.t", targets=lambda: sorted(healthy), departures=departures.__getitem__)
     begun, story, turn, slowest_return_s = time.monotonic(), [], 0, 0.0
     try:
         while time.monotonic() - begun < seconds - lasting_s:
@@ -32,6 +33,7 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
             kind, victim = list(faults)[turn % len(faults)], choose.randrange(3)
             turn += 1
             healthy.discard(victim)
+            departures[victim] += 1
             story.append((time.monotonic(), kind, victim))
             faults[kind][0](victim)
             time.sleep(lasting_s)

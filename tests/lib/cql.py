@@ -41,13 +41,15 @@ def keyspace(session, name, factor=3):
 class Writers:
     """Threads that insert rows of their own at QUORUM; each row is written once and acknowledged, or its fate is open.
 
-    `targets()` names the sessions a request may use at this moment, so that a test can demand that none of them fails.
+    `targets()` names the sessions a request may use at this moment, so that a test can demand that none of them fails;
+    `departures(node)` counts how often the node left them: what was on its way through it then does not count.
     Errors are kept as (time, node or None, text)."""
 
-    def __init__(self, sessions, table, threads=6, targets=None, level=CL.QUORUM):
+    def __init__(self, sessions, table, threads=6, targets=None, departures=None, level=CL.QUORUM):
         self.table = table
         self.sessions = sessions
         self.targets = targets or (lambda: list(range(len(sessions))))
+        self.departures = departures or (lambda node: 0)
         self.acknowledged = [{} for _ in range(threads)]
         self.errors = []
         self.slowest_s = 0.0
@@ -70,6 +72,7 @@ class Writers:
                 time.sleep(0.02)
                 continue
             node = choose.choice(targets)
+            departures = self.departures(node)
             begun = time.monotonic()
             try:
                 if s % 4 == 3 and self.acknowledged[w]:
@@ -82,11 +85,10 @@ class Writers:
                     self.sessions[node].execute(self._inserts[node], (w, s, value), timeout=8)
                     self.acknowledged[w][s] = value
             except Exception as error:
-                # A node may have left the set of targets while the request was on its way.
-                if node in self.targets():
+                if self.departures(node) == departures:
                     self.errors.append((begun, node, f"{type(error).__name__}: {error}"[:300]))
                 time.sleep(0.01)
-            if node in self.targets():
+            if self.departures(node) == departures:
                 self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
             s += 1
 
