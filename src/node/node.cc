@@ -17,7 +17,6 @@ constexpr const char* log_folder = "wal";
 constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
 constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
 constexpr size_t max_voters = 5;
-constexpr uint32_t tokens_per_node = 16;
 constexpr Duration poll = 10ms;
 constexpr Duration metadata_patience = 3s;
 constexpr Duration peers_patience = 500ms;
@@ -238,6 +237,7 @@ void Node::Parts::make_services() {
   metadata = std::make_unique<MetadataService>(config.id, ports.executor, *rpc, *host, log.child("metadata"));
   metadata->state().add_section(ClusterState::section_name, cluster);
   metadata->state().add_section(datastore::Schema::section_name, schema);
+  for (const auto& [name, section] : tuning.sections) metadata->state().add_section(name, *section);
   liveness = std::make_unique<Liveness>(config.id, ports.executor, *rpc, log.child("liveness"));
   rpc->handle(rpc_method::raft, [this](RpcRequest request) -> Task<Result<Bytes>> {
     host->receive(request.from, request.payload);
@@ -259,6 +259,7 @@ void Node::Parts::make_services() {
                                                *liveness, *service, *replica, *hints, log.child("coordinator"));
   datastore::AntiEntropyOptions repair_options;
   repair_options.defects = tuning.defects;
+  repair_options.pause = tuning.repair_pause;
   anti_entropy =
       std::make_unique<datastore::AntiEntropy>(repair_options, config.id, ports.executor, *rpc, *metadata, cluster,
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
@@ -317,7 +318,7 @@ Task<void> Node::Parts::found_cluster() {
                          random_uuid(ports.random),
                          {}});
       // Another leader may have been first: the command then fails and changes nothing.
-      co_await metadata->propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, tokens_per_node),
+      co_await metadata->propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, tuning.tokens_per_node),
                                  ports.executor.now() + 5s);
     }
     co_await sleep_for(poll);
