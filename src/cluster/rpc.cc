@@ -13,6 +13,7 @@ namespace asterism {
 
 constexpr size_t read_bytes = 256 << 10;
 constexpr size_t write_batch_bytes = 1 << 20;
+constexpr size_t max_error_bytes = 4096;
 
 /// What waits to be written on one connection.
 struct Rpc::Connection {
@@ -45,7 +46,14 @@ struct Rpc::Connection {
       }
     }
     queued_bytes -= bytes;
+    if (!batch.empty()) reader.wake_one();
     return batch;
+  }
+  /// Whoever waits for it finds that it is over.
+  void end() {
+    closed = true;
+    writer.wake_all();
+    reader.wake_all();
   }
 };
 
@@ -137,6 +145,9 @@ Task<Result<Bytes>> Rpc::call(NodeId to, RpcMethod method, Bytes payload, Instan
   }
   Peer* peer = find(to);
   if (peer == nullptr) co_return fail(ErrorCode::not_found, "node {} is not known", to);
+  if (payload.size() > RpcFrameDecoder::max_payload_bytes)
+    co_return fail(ErrorCode::too_large, "a request of {} bytes; the limit is {}", payload.size(),
+                   RpcFrameDecoder::max_payload_bytes);
   if (peer->connection->queued_bytes + payload.size() > options_.max_queued_bytes)
     co_return fail(ErrorCode::overloaded, "too much is queued towards node {}", to);
   const Instant now = executor_.now();
@@ -169,7 +180,9 @@ void Rpc::send(NodeId to, RpcMethod method, Bytes payload, RpcPriority priority)
   }
   Peer* peer = find(to);
   if (peer == nullptr) return;
-  if (peer->connection->queued_bytes + payload.size() > options_.max_queued_bytes) return;
+  if (payload.size() > RpcFrameDecoder::max_payload_bytes ||
+      peer->connection->queued_bytes + payload.size() > options_.max_queued_bytes)
+    return;
   rpc::Header header;
   header.set_kind(rpc::Header::ONE_WAY);
   header.set_method(method);
@@ -192,7 +205,7 @@ Task<void> Rpc::write_loop(std::shared_ptr<Connection> connection, Stream& strea
     }
     if (!co_await write(stream, std::move(batch))) break;
   }
-  connection->closed = true;
+  connection->end();
   stream.close();
 }
 
@@ -206,20 +219,23 @@ Task<void> Rpc::peer_loop(Peer& peer) {
       co_return co_await connect(network, to);
     };
     auto stream = co_await with_timeout(options_.connect_timeout, dial(network_, peer.address));
+    bool delivered = false;
     if (stream) {
       const Instant began = executor_.now();
       peer.stream = stream->get();
       Status ended = co_await converse(peer, **stream);
       peer.stream = nullptr;
+      // Whoever answers to another name has served nothing.
+      delivered = ended.error().code != ErrorCode::invalid_argument;
+      if (!delivered) log_.warning("node {} is not there: {}", peer.node, ended.error().to_string());
       log_.debug("connection to node {} ended: {}", peer.node, ended.error().to_string());
       if (executor_.now() - began > 1s) delay = options_.reconnect_delay_least;
     }
     peer.up = false;
-    peer.connection->closed = true;
-    peer.connection->writer.wake_all();
+    peer.connection->end();
     peer.connection = std::make_shared<Connection>();
-    peer.fail_pending(stream ? ErrorCode::closed : ErrorCode::unavailable,
-                      stream ? "the connection was lost" : "the node cannot be reached");
+    peer.fail_pending(delivered ? ErrorCode::closed : ErrorCode::unavailable,
+                      delivered ? "the connection was lost" : "the node cannot be reached");
     co_await sleep_for(delay + Duration(random_.below(static_cast<uint64_t>(delay.count()) / 2 + 1)));
     delay = std::min(delay * 2, options_.reconnect_delay_most);
   }
@@ -267,6 +283,14 @@ Task<Status> Rpc::read_replies(Peer& peer, Stream& stream) {
 
 // The serving side.
 
+/// Reads what comes and drops it, until the other end closes.
+static Task<Status> until_closed(Stream& stream) {
+  while (true) {
+    CO_TRY(const Bytes bytes, co_await read(stream, read_bytes));
+    if (bytes.empty()) co_return Status{};
+  }
+}
+
 Task<void> Rpc::accept_loop() {
   while (true) {
     auto stream = co_await accept(*listener_);
@@ -300,12 +324,23 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
       if (!*frame) break;
       auto& header = (*frame)->header;
       if (header.kind() == rpc::Header::HELLO) {
-        broken = header.cluster() != options_.cluster || header.expected() != options_.self.value;
-        from = NodeId{header.node()};
+        if (from || header.node() == 0) {
+          broken = true;
+          break;
+        }
         rpc::Header hello;
         hello.set_kind(rpc::Header::HELLO);
         hello.set_cluster(options_.cluster);
         hello.set_node(options_.self.value);
+        if (header.cluster() != options_.cluster || header.expected() != options_.self.value) {
+          // The caller learns who is here instead. Nothing else was written to this stream yet.
+          auto tell = [](Stream& to, Bytes frame) -> Task<Status> { co_return co_await write(to, std::move(frame)); };
+          auto told = co_await with_timeout(1s, tell(*stream, encode_rpc_head(hello, {})));
+          if (told) co_await with_timeout(1s, until_closed(*stream));
+          broken = true;
+          break;
+        }
+        from = NodeId{header.node()};
         connection->push(hello, {}, RpcPriority::control);
         continue;
       }
@@ -314,8 +349,13 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
         broken = true;
         break;
       }
-      while (connection->serving >= options_.max_serving || connection->queued_bytes > options_.max_queued_bytes)
+      while (!connection->closed &&
+             (connection->serving >= options_.max_serving || connection->queued_bytes > options_.max_queued_bytes))
         co_await connection->reader.wait();
+      if (connection->closed) {
+        broken = true;
+        break;
+      }
       ++connection->serving;
       const auto timeout = std::chrono::microseconds(std::min<uint64_t>(header.timeout_us(), 3'600'000'000));
       RpcRequest call{from, std::move((*frame)->payload), wants_reply ? executor_.now() + timeout : Instant::never()};
@@ -324,12 +364,15 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
     }
     if (broken) break;
   }
-  connection->closed = true;
+  connection->end();
 }
 
 Task<void> Rpc::serve_request(std::shared_ptr<Connection> connection, uint64_t request, RpcMethod method,
                               RpcRequest call, bool wants_reply) {
   auto result = co_await dispatch(method, std::move(call));
+  if (result && result->size() > RpcFrameDecoder::max_payload_bytes)
+    result = fail(ErrorCode::too_large, "the answer has {} bytes; the limit is {}", result->size(),
+                  RpcFrameDecoder::max_payload_bytes);
   --connection->serving;
   connection->reader.wake_one();
   if (!wants_reply || connection->closed) co_return;
@@ -341,7 +384,7 @@ Task<void> Rpc::serve_request(std::shared_ptr<Connection> connection, uint64_t r
   } else {
     header.set_kind(rpc::Header::ERROR);
     header.set_error_code(static_cast<uint32_t>(result.error().code));
-    header.set_error_message(result.error().message);
+    header.set_error_message(result.error().message.substr(0, max_error_bytes));
     connection->push(header, {}, RpcPriority::request);
   }
 }

@@ -56,7 +56,8 @@ class Rpc {
   void remove_peer(NodeId node);
 
   /// Errors: `unavailable` where the request was certainly not delivered; `closed` or `timeout` where it may have been;
-  /// `overloaded` where the queue is full; and whatever the handler failed with. A call to oneself takes no socket.
+  /// `overloaded` where the queue is full; `too_large` beyond 64 MiB either way; and whatever the handler failed with.
+  /// A call to oneself takes no socket.
   Task<Result<Bytes>> call(NodeId to, RpcMethod method, Bytes payload, Instant deadline,
                            RpcPriority priority = RpcPriority::request);
   /// Sends and forgets; lost where there is no connection within the reconnect delay or the queue is full.

@@ -51,6 +51,11 @@ using Served = std::expected<T, RequestFailure>;
 /// One partition of a result: merged from the replicas, what deletions hide taken out, rows without live cells
 /// dropped. Cells may still have expired: check Cell::is_live.
 struct LivePartition {
+  LivePartition() = default;
+  // Never copied: a copy's rows would point into the original's bytes.
+  LivePartition(LivePartition&&) = default;
+  LivePartition& operator=(LivePartition&&) = default;
+
   int64_t token = 0;
   Bytes key;
   Row static_row;

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "cluster/rpc_methods.h"
+#include "node/client_faces.h"
 #include "runtime/io.h"
 #include "runtime/timeout.h"
 
@@ -61,6 +62,7 @@ struct Node::Parts {
   std::unique_ptr<datastore::Hints> hints;
   std::unique_ptr<datastore::Coordinator> coordinator;
   std::unique_ptr<datastore::AntiEntropy> anti_entropy;
+  std::unique_ptr<ClientFaces> faces;
   TaskGroup tasks;
 
   Parts(NodeConfig of, NodePorts with, NodeTuning how, Log to)
@@ -94,6 +96,7 @@ struct Node::Parts {
 Node::Parts::~Parts() {
   // Tasks of any part may wait in another: all of them go before the first part does.
   tasks.cancel();
+  faces.reset();
   anti_entropy.reset();
   coordinator.reset();
   hints.reset();
@@ -429,12 +432,15 @@ Task<Status> Node::start() {
   parts.state = rebuilding ? NodeState::rebuilding : NodeState::serving;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());
   if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());
+  parts.faces = std::make_unique<ClientFaces>(*this, parts.ports, parts.log);
+  CO_TRY_STATUS(parts.faces->listen());
   co_return Status{};
 }
 
 Task<void> Node::stop() {
   Parts& parts = *parts_;
   if (parts.wal == nullptr || parts.state == NodeState::failed) co_return;
+  parts.faces.reset();
   parts.tasks.cancel();
   if (Status flushed = co_await parts.store->flush(); !flushed)
     parts.log.warning("the store was not flushed: {}", flushed.error().to_string());
@@ -457,6 +463,43 @@ raft::Host& Node::raft_host() { return *parts_->host; }
 datastore::TableService& Node::tables() { return *parts_->coordinator; }
 datastore::AntiEntropy& Node::anti_entropy() { return *parts_->anti_entropy; }
 datastore::Hints& Node::hints() { return *parts_->hints; }
+
+void Node::report(MetricsPage& page) const {
+  const Parts& parts = *parts_;
+  const auto& replica = parts.replica->counters();
+  page.counter("asterism_replica_writes_total", "Mutations taken by this replica.", replica.writes);
+  page.counter("asterism_replica_flushes_total", "Flushes of the table store.", replica.flushes);
+  page.gauge("asterism_replica_pending_bytes", "Mutations that wait for the log.",
+             static_cast<double>(parts.replica->pending_bytes()));
+  const auto& requests = parts.coordinator->counters();
+  page.counter("asterism_coordinator_writes_total", "Writes coordinated here.", requests.writes);
+  page.counter("asterism_coordinator_reads_total", "Reads coordinated here.", requests.reads);
+  page.counter("asterism_coordinator_failures_total", "Requests that missed their consistency level.",
+               requests.failures);
+  page.counter("asterism_coordinator_digest_mismatches_total", "Reads whose replicas differed.",
+               requests.digest_mismatches);
+  page.counter("asterism_coordinator_speculations_total", "Reads asked of one more replica.", requests.speculations);
+  const auto& hints = parts.hints->counters();
+  page.counter("asterism_hints_stored_total", "Mutations kept for replicas that were down.", hints.stored);
+  page.counter("asterism_hints_delivered_total", "Hints delivered.", hints.delivered);
+  page.counter("asterism_hints_dropped_total", "Hints given up.", hints.dropped);
+  page.gauge("asterism_hints_waiting", "Hints that wait.", static_cast<double>(parts.hints->waiting()));
+  const auto& compared = parts.anti_entropy->counters();
+  page.counter("asterism_anti_entropy_compared_total", "Comparisons of a table's shard with one peer.",
+               compared.compared);
+  page.counter("asterism_anti_entropy_differing_total", "Comparisons that found a difference.", compared.differing);
+  const auto& log = parts.wal->counters();
+  page.counter("asterism_wal_records_total", "Records in the write-ahead log.", log.records);
+  page.counter("asterism_wal_syncs_total", "Syncs of the write-ahead log.", log.syncs);
+  page.counter("asterism_wal_bytes_total", "Bytes written to the write-ahead log.", log.bytes);
+  const auto raft = parts.host->counters();
+  page.gauge("asterism_raft_groups", "Raft groups on this node.", static_cast<double>(raft.groups));
+  page.gauge("asterism_raft_groups_quiet", "Raft groups at rest.", static_cast<double>(raft.quiet));
+  page.counter("asterism_raft_messages_total", "Raft messages sent.", raft.messages_sent);
+  page.counter("asterism_raft_batches_total", "Batches of Raft messages sent.", raft.batches_sent);
+  page.gauge("asterism_store_memory_bytes", "Memory of memtables, block cache and table readers.",
+             static_cast<double>(parts.store->approximate_memory()));
+}
 
 std::string Node::status_json() {
   Parts& parts = *parts_;

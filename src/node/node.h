@@ -8,6 +8,7 @@
 
 #include "base/defects.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/liveness.h"
 #include "cluster/metadata_service.h"
 #include "datastore/anti_entropy.h"
@@ -82,6 +83,8 @@ class Node {
   datastore::Hints& hints();
   /// For GET /status.
   std::string status_json();
+  /// For GET /metrics.
+  void report(MetricsPage& page) const;
 
  private:
   struct Parts;

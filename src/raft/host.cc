@@ -6,6 +6,8 @@
 
 namespace asterism::raft {
 
+constexpr Duration retry_appends_after = 2ms, tidy_every = 1s;
+
 struct Host::Group {
   ShardId id;
   StateMachine& machine;
@@ -29,6 +31,14 @@ struct Host::Group {
   Group(ShardId shard, StateMachine& state) : id(shard), machine(state) {}
 };
 
+/// A record for the write-ahead log. `write`: what to report as persisted; none for a base of the host's own.
+struct Host::Append {
+  Group* group;
+  GroupRecord kind;
+  std::optional<uint64_t> write;
+  Bytes payload;
+};
+
 /// Carries out what the groups want once a turn, however many inputs they had.
 struct Host::Turn final : Ready {
   Host& host;
@@ -44,6 +54,8 @@ Host::Host(HostOptions options, Executor& executor, const Clock& clock, Random& 
       send_(std::move(send)),
       log_(std::move(log)),
       tick_timer_(executor),
+      tidy_timer_(executor),
+      retry_timer_(executor),
       turn_(std::make_unique<Turn>(*this)) {}
 
 Host::~Host() = default;
@@ -57,6 +69,7 @@ Status Host::replay(const Record& record) {
 void Host::start(WriteAheadLog& wal) {
   wal_ = &wal;
   next_tick_ = executor_.now() + options_.tick;
+  tidy();
 }
 
 Status Host::add_group(ShardId id, Configuration first, StateMachine& machine) {
@@ -180,28 +193,48 @@ void Host::write(Group& group, Write write) {
   }
   const bool base = write.snapshot.has_value();
   if (Status kept = group.log->apply(write, data); !kept) return stop(kept.error());
-  const Bytes payload = base ? group.log->encode_base() : GroupLog::encode_write(write);
-  auto position = wal_->append(group.id, static_cast<uint8_t>(base ? GroupRecord::base : GroupRecord::write), payload);
-  if (!position) return stop(position.error());
+  Bytes payload = base ? group.log->encode_base() : GroupLog::encode_write(write);
   ++counters_.writes;
-  wal_->when_durable(*position, [this, &group, id = write.id, base, at = *position](Status done) {
-    if (!done) return stop(done.error());
-    if (base) wal_->release(group.id, at);
-    group.raft->persisted(id);
-    touch(group);
-    maybe_snapshot(group);
-  });
+  append({&group, base ? GroupRecord::base : GroupRecord::write, write.id, std::move(payload)});
 }
 
 void Host::write_base(Group& group) {
   if (std::exchange(group.base_pending, true)) return;
-  auto position = wal_->append(group.id, static_cast<uint8_t>(GroupRecord::base), group.log->encode_base());
-  if (!position) return stop(position.error());
-  wal_->when_durable(*position, [this, &group, at = *position](Status done) {
-    group.base_pending = false;
-    if (!done) return stop(done.error());
-    wal_->release(group.id, at);
-  });
+  append({&group, GroupRecord::base, std::nullopt, group.log->encode_base()});
+}
+
+void Host::append(Append append) {
+  if (stopped_) return;
+  if (backlog_.empty() && try_append(append)) return;
+  backlog_.push_back(std::move(append));
+  if (!retry_timer_.armed()) retry_timer_.arm(executor_.now() + retry_appends_after, [this] { retry_appends(); });
+}
+
+/// False where the log has no room now: others fill it too.
+bool Host::try_append(Append& append) {
+  auto position = wal_->append(append.group->id, static_cast<uint8_t>(append.kind), append.payload);
+  if (!position && position.error().code == ErrorCode::overloaded) return false;
+  if (!position) {
+    stop(position.error());
+    return true;
+  }
+  wal_->when_durable(
+      *position, [this, group = append.group, kind = append.kind, write = append.write, at = *position](Status done) {
+        if (!write) group->base_pending = false;
+        if (!done) return stop(done.error());
+        if (kind == GroupRecord::base) wal_->release(group->id, at);
+        if (!write) return;
+        group->raft->persisted(*write);
+        touch(*group);
+        maybe_snapshot(*group);
+      });
+  return true;
+}
+
+void Host::retry_appends() {
+  while (!backlog_.empty() && !stopped_ && try_append(backlog_.front())) backlog_.pop_front();
+  if (!backlog_.empty() && !stopped_)
+    retry_timer_.arm(executor_.now() + retry_appends_after, [this] { retry_appends(); });
 }
 
 void Host::apply(Group& group, std::vector<Entry> entries) {
@@ -250,9 +283,9 @@ void Host::maybe_snapshot(Group& group) {
 }
 
 /// Groups that write seldom would hold old segments for ever: they write everything they have again.
-void Host::rewrite_oldest() {
+size_t Host::rewrite_oldest() {
   constexpr size_t segments_kept = 4, groups_at_once = 64;
-  if (wal_->segments() <= segments_kept) return;
+  if (wal_->segments() <= segments_kept || !backlog_.empty()) return 0;
   size_t asked = 0;
   for (ShardId holder : wal_->oldest_live().holders) {
     Group* group = find(holder);
@@ -260,6 +293,13 @@ void Host::rewrite_oldest() {
     write_base(*group);
     if (++asked == groups_at_once) break;
   }
+  return asked;
+}
+
+/// Goes on when all groups are at rest: others write to the log.
+void Host::tidy() {
+  const size_t rewritten = rewrite_oldest();
+  if (!stopped_) tidy_timer_.arm(executor_.now() + (rewritten > 0 ? options_.tick : tidy_every), [this] { tidy(); });
 }
 
 void Host::flush_messages() {
@@ -270,6 +310,7 @@ void Host::flush_messages() {
 }
 
 void Host::receive(NodeId from, BytesView batch) {
+  make_up_ticks();
   ByteReader in(batch);
   while (!in.at_end() && !stopped_) {
     auto message = decode(in, from, options_.self);
@@ -316,6 +357,7 @@ Task<Result<Host::Committed>> Host::propose(ShardId id, Bytes payload) {
 Task<Status> Host::read_barrier(ShardId id) {
   Group* group = find(id);
   if (group == nullptr || stopped_) co_return fail(ErrorCode::unavailable, "group {} does not run here", id);
+  make_up_ticks();
   const uint64_t context = next_context_++;
   CO_TRY_STATUS(group->raft->read_index(context));
   OneShot<LogIndex> answer;
@@ -330,7 +372,23 @@ void Host::fail_waiters(Group& group, ErrorCode code, const char* why) {
   for (auto& [index, proposal] : std::exchange(group.proposals, {})) proposal.sender.send(fail(code, "{}", why));
 }
 
+/// A lease is counted in ticks, so a leader must have seen those that a busy or frozen machine missed before it
+/// answers anything. Followers need not: a late election is a safe one.
+void Host::make_up_ticks() {
+  const Instant now = executor_.now();
+  if (awake_.empty() || now < next_tick_ + options_.tick) return;
+  const int64_t missed = (now - next_tick_) / options_.tick;
+  next_tick_ = next_tick_ + missed * options_.tick;
+  const int64_t made_up = std::min<int64_t>(missed, 2 * options_.election_ticks);
+  for (ShardId id : awake_) {
+    Group& group = *find(id);
+    for (int64_t i = 0; i < made_up && group.raft->role() == Role::leader; ++i) group.raft->tick();
+    if (!group.touched && group.raft->has_output()) touch(group);
+  }
+}
+
 void Host::tick() {
+  make_up_ticks();
   for (ShardId id : std::vector<ShardId>(awake_.begin(), awake_.end())) {
     Group& group = *find(id);
     group.raft->tick();
@@ -346,13 +404,11 @@ void Host::tick() {
       touch(group);
     }
   }
-  rewrite_oldest();
   arm_tick();
 }
 
 void Host::arm_tick() {
   if (tick_timer_.armed() || awake_.empty() || stopped_) return;
-  // Ticks that a busy or suspended machine missed are not made up for.
   next_tick_ = std::max(next_tick_ + options_.tick, executor_.now());
   tick_timer_.arm(next_tick_, [this] { tick(); });
 }
@@ -361,8 +417,10 @@ void Host::stop(const Error& error) {
   if (std::exchange(stopped_, true)) return;
   log_.error("Raft stops on this node: {}", error.to_string());
   tick_timer_.cancel();
+  tidy_timer_.cancel();
+  retry_timer_.cancel();
   for (auto& [id, group] : groups_) {
-    fail_waiters(*group, ErrorCode::unavailable, "the node's disk failed");
+    fail_waiters(*group, ErrorCode::closed, "the node's disk failed: what was proposed may be decided by the others");
     group->asked.clear();
     group->reads.clear();
   }

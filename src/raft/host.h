@@ -105,13 +105,19 @@ class Host {
   void carry_out(Group& group);
   void write(Group& group, Write write);
   void write_base(Group& group);
+  struct Append;
+  void append(Append append);
+  bool try_append(Append& append);
+  void retry_appends();
   void apply(Group& group, std::vector<Entry> entries);
   void finish_reads(Group& group);
   void receive_chunk(Group& group, ReceivedChunk chunk);
   void maybe_snapshot(Group& group);
-  void rewrite_oldest();
+  size_t rewrite_oldest();
+  void tidy();
   void flush_messages();
   void tick();
+  void make_up_ticks();
   void arm_tick();
   void fail_waiters(Group& group, ErrorCode code, const char* why);
   void stop(const Error& error);
@@ -130,7 +136,8 @@ class Host {
   std::vector<ShardId> touched_;      // have output to carry out
   std::map<NodeId, Bytes> outgoing_;  // batches of this turn
   std::function<void(ShardId)> on_change_;
-  Timer tick_timer_;
+  std::deque<Append> backlog_;  // what the write-ahead log had no room for, in order
+  Timer tick_timer_, tidy_timer_, retry_timer_;
   Instant next_tick_;
   struct Turn;
   std::unique_ptr<Turn> turn_;

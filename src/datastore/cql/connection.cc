@@ -1,0 +1,296 @@
+#include "datastore/cql/connection.h"
+
+#include <bit>
+
+#include "datastore/cql/system_tables.h"
+#include "runtime/timeout.h"
+
+namespace asterism::cql {
+
+using wire::CqlErrorCode;
+
+namespace {
+
+constexpr size_t read_bytes_least = 4 << 10, read_bytes_most = 256 << 10;
+constexpr size_t write_bytes_max = 1 << 20;  // one write: so often a slow client's progress shows
+constexpr size_t kept_capacity_max = 64 << 10;
+// How long a client that made an error may take to read about it, and how much of what it still sends is thrown away.
+constexpr Duration part_time = 500ms;
+constexpr size_t part_bytes_max = 4 << 20;
+
+wire::Supported supported() {
+  return {{{"CQL_VERSION", {std::string(cql_version)}},
+           {"COMPRESSION", {"lz4"}},
+           {"PROTOCOL_VERSIONS", {"3/v3", "4/v4", "5/v5"}}}};
+}
+
+uint8_t event_bit(wire::EventType type) { return static_cast<uint8_t>(1u << static_cast<unsigned>(type)); }
+
+wire::EventType type_of(const wire::Event& event) {
+  constexpr wire::EventType types[] = {wire::EventType::topology_change, wire::EventType::status_change,
+                                       wire::EventType::schema_change};
+  return types[event.change.index()];
+}
+
+bool equals_ignoring_case(BytesView a, BytesView b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return (x | 0x20) == (y | 0x20); });
+}
+
+}  // namespace
+
+Connection::Connection(CqlServer& server, std::unique_ptr<Stream> stream)
+    : server_(server),
+      stream_(std::move(stream)),
+      decoder_({wire::Direction::request, wire::max_version, server.options_.body_size_max}),
+      backlog_timer_(server.executor_) {}
+
+void Connection::close() {
+  if (std::exchange(closed_, true)) return;
+  stream_->close();
+  backlog_timer_.cancel();
+  framed_ = unframed_ = Bytes();
+  room_.wake_all();
+  sent_.wake_all();
+}
+
+bool Connection::has_room() const {
+  const auto& options = server_.options_;
+  if (requests_ == 0) return backlog() < options.backlog_bytes_max;
+  return requests_ < options.pipeline_max && request_bytes_ < options.request_bytes_max &&
+         backlog() + (requests_ + 1) * answer_bytes_ < options.backlog_bytes_max;
+}
+
+Task<void> Connection::run() {
+  size_t read_bytes = read_bytes_least;
+  while (!closed_) {
+    auto bytes = co_await read(*stream_, read_bytes);
+    if (!bytes || bytes->empty()) co_return;
+    server_.counters_.bytes_received += bytes->size();
+    // Most connections are idle, and a read under way may hold its buffer.
+    read_bytes = bytes->size() == read_bytes ? std::min(2 * read_bytes, read_bytes_most) : read_bytes_least;
+    decoder_.feed(*bytes);
+    *bytes = Bytes();
+    while (!closed_) {
+      while (!has_room() && !closed_) co_await room_.wait();
+      auto envelope = decoder_.next();
+      if (envelope && !*envelope) break;
+      if (envelope ? take(std::move(**envelope)) : take_error(envelope.error())) continue;
+      co_await part();
+      co_return;
+    }
+  }
+}
+
+Task<void> Connection::part() {
+  parting_ = true;
+  backlog_timer_.arm(server_.executor_.now() + part_time, [this] { close(); });
+  while (flushing_ && !closed_) co_await sent_.wait();
+  // Closing while the client still sends would make its system drop what it has not read yet.
+  for (size_t left = part_bytes_max; !closed_;) {
+    auto bytes = co_await read(*stream_, read_bytes_least);
+    if (!bytes || bytes->empty() || bytes->size() > left) co_return;
+    left -= bytes->size();
+  }
+}
+
+bool Connection::take_error(const Error& error) {
+  const auto& header = decoder_.failed_header();
+  if (!version_) version_ = header.version;
+  send_error(CqlErrorCode::protocol_error, error.message, header.stream);
+  return error.code == ErrorCode::too_large;
+}
+
+bool Connection::take(wire::Envelope envelope) {
+  const wire::EnvelopeHeader header = envelope.header;
+  if (version_.value_or(header.version) != header.version) {
+    const int now = static_cast<int>(header.version), before = static_cast<int>(*version_);
+    send_error(CqlErrorCode::protocol_error,
+               fmt::format("Invalid message version. Got {}/v{} but previous messages on this connection had version "
+                           "{}/v{}",
+                           now, now, before, before),
+               header.stream);
+    return false;
+  }
+  version_ = header.version;
+  auto work = std::make_unique<Work>(std::move(envelope), wire::Request{});
+  auto request = wire::decode_request(header, work->envelope.body);
+  if (!request) {
+    send_error(CqlErrorCode::protocol_error, request.error().message, header.stream);
+    return true;
+  }
+  ++server_.counters_.requests[header.opcode];
+  work->request = std::move(*request);
+  if (!check_state(*work)) return true;
+  const auto& message = work->request.message;
+  if (std::holds_alternative<wire::Options>(message)) {
+    send(supported(), header.stream);
+  } else if (auto* startup = std::get_if<wire::Startup>(&message)) {
+    start_up(*startup, header.stream);
+  } else if (auto* registration = std::get_if<wire::Register>(&message)) {
+    for (auto type : registration->events) events_ |= event_bit(type);
+    send(wire::Ready{}, header.stream);
+  } else {
+    start(std::move(work));
+  }
+  return true;
+}
+
+bool Connection::check_state(const Work& work) {
+  const auto& message = work.request.message;
+  const auto opcode = work.envelope.header.opcode;
+  const bool startup = std::holds_alternative<wire::Startup>(message);
+  const bool fits = std::holds_alternative<wire::Options>(message) ||
+                    (startup != ready_ && !std::holds_alternative<wire::AuthResponse>(message));
+  if (fits) return true;
+  send_error(CqlErrorCode::protocol_error,
+             fmt::format("Unexpected message {}, expecting {}", to_string(opcode),
+                         ready_ ? "a request: the connection has been started" : "STARTUP or OPTIONS"),
+             work.envelope.header.stream);
+  return false;
+}
+
+void Connection::start_up(const wire::Startup& startup, int16_t stream) {
+  auto wanted = startup.find("CQL_VERSION");
+  if (!wanted) return send_error(CqlErrorCode::protocol_error, "Missing value CQL_VERSION in STARTUP message", stream);
+  if (!wanted->starts_with("3."))
+    return send_error(CqlErrorCode::protocol_error,
+                      fmt::format("CQL version {} is not supported; the version offered is {}", *wanted, cql_version),
+                      stream);
+  auto compression = wire::Compression::none;
+  if (auto name = startup.find("COMPRESSION"); name && !name->empty()) {
+    if (!equals_ignoring_case(*name, "lz4"))
+      return send_error(CqlErrorCode::protocol_error, fmt::format("Unknown compression algorithm: {}", *name), stream);
+    compression = wire::Compression::lz4;
+  }
+  ready_ = true;
+  send(wire::Ready{}, stream);
+  // What was answered so far travels bare.
+  encoder_.encode(unframed_, framed_);
+  unframed_.clear();
+  if (*version_ == wire::Version::v5) {
+    decoder_.enable_segments(compression);
+    encoder_.enable_segments(compression);
+  } else {
+    decoder_.set_compression(compression);
+    encoder_.set_compression(compression);
+  }
+}
+
+void Connection::start(std::unique_ptr<Work> work) {
+  if (server_.counters_.requests_open >= server_.options_.requests_max)
+    return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node",
+                      work->envelope.header.stream);
+  ++server_.counters_.requests_open;
+  ++requests_;
+  request_bytes_ += work->envelope.body.size();
+  server_.tasks_.spawn(run_request(shared_from_this(), std::move(work)));
+}
+
+Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> self, std::unique_ptr<Work> work) {
+  const Instant started = server_.executor_.now();
+  const int16_t stream = work->envelope.header.stream;
+  const auto& message = work->request.message;
+  if (auto* query = std::get_if<wire::Query>(&message)) {
+    co_await run_query(*query, stream);
+  } else if (auto* execute = std::get_if<wire::Execute>(&message)) {
+    co_await run_execute(*execute, stream);
+  } else if (auto* batch = std::get_if<wire::Batch>(&message)) {
+    co_await run_batch(*batch, stream);
+  } else {
+    run_prepare(std::get<wire::Prepare>(message), stream);
+  }
+  auto& counters = server_.counters_;
+  const auto taken_us = static_cast<uint64_t>((server_.executor_.now() - started).count() / 1000);
+  ++counters
+        .latency_us[std::min<size_t>(static_cast<size_t>(std::bit_width(taken_us)), counters.latency_us.size() - 1)];
+  --counters.requests_open;
+  --requests_;
+  request_bytes_ -= work->envelope.body.size();
+  room_.wake_all();
+}
+
+void Connection::send_event(const wire::Event& event) {
+  if (closed_ || (events_ & event_bit(type_of(event))) == 0) return;
+  ++server_.counters_.events_sent;
+  send(event, -1);
+}
+
+void Connection::send_error(CqlErrorCode code, std::string text, int16_t stream) {
+  send(wire::ErrorResponse{code, std::move(text), {}}, stream);
+}
+
+void Connection::send(wire::ResponseMessage message, int16_t stream, std::vector<std::string> warnings) {
+  if (closed_) return;
+  if (auto* error = std::get_if<wire::ErrorResponse>(&message)) ++server_.counters_.errors[error->code];
+  wire::Response response{std::move(message), {}};
+  response.extras.warnings = std::move(warnings);
+  auto status = wire::encode_response(response, version(), stream, unframed_);
+  if (!status) return send_error(CqlErrorCode::server_error, status.error().to_string(), stream);
+  schedule_flush();
+}
+
+void Connection::send_envelope(Bytes envelope) {
+  if (closed_) return;
+  answer_bytes_ = std::max(envelope.size(), (7 * answer_bytes_ + envelope.size()) / 8);
+  if (unframed_.empty())
+    unframed_ = std::move(envelope);
+  else
+    unframed_.append(envelope);
+  schedule_flush();
+}
+
+void Connection::schedule_flush() {
+  watch_backlog(false);
+  if (flushing_ || closed_) return;
+  flushing_ = true;
+  server_.tasks_.spawn(flush(shared_from_this()));
+}
+
+Task<void> Connection::flush([[maybe_unused]] std::shared_ptr<Connection> self) {
+  while (!closed_ && backlog() > 0) {
+    Bytes out = std::exchange(framed_, {});
+    if (out.empty() && encoder_.passthrough()) {
+      out.swap(unframed_);
+    } else {
+      encoder_.encode(unframed_, out);
+      unframed_.clear();
+      if (unframed_.capacity() > kept_capacity_max) unframed_ = Bytes();
+    }
+    sending_bytes_ = out.size();
+    for (size_t sent = 0; sent < out.size() && !closed_;) {
+      Bytes piece = out.size() <= write_bytes_max ? std::move(out) : out.substr(sent, write_bytes_max);
+      const size_t size = piece.size();
+      auto status = co_await write(*stream_, std::move(piece));
+      if (!status) close();
+      server_.counters_.bytes_sent += size;
+      sent += size;
+      sending_bytes_ -= size;
+      watch_backlog(true);
+      room_.wake_all();
+      if (sending_bytes_ == 0) break;
+    }
+  }
+  flushing_ = false;
+  sent_.wake_all();
+}
+
+void Connection::watch_backlog(bool progress) {
+  const auto& options = server_.options_;
+  if (closed_ || parting_) return;
+  if (backlog() > options.backlog_bytes_hard_max) {
+    ++server_.counters_.connections_dropped;
+    server_.log_.warning("closed {}: {} bytes of answers were not taken", stream_->remote_address().to_string(),
+                         backlog());
+    return close();
+  }
+  if (backlog() < options.backlog_bytes_max) {
+    backlog_timer_.cancel();
+  } else if (progress || !backlog_timer_.armed()) {
+    backlog_timer_.arm(server_.executor_.now() + options.backlog_time_max, [this] {
+      ++server_.counters_.connections_dropped;
+      close();
+    });
+  }
+}
+
+}  // namespace asterism::cql

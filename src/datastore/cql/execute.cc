@@ -1,0 +1,167 @@
+#include "datastore/cql/execute.h"
+
+#include <algorithm>
+
+#include "cluster/metadata_service.h"
+#include "datastore/cql/plan_schema.h"
+#include "datastore/cql/plan_write.h"
+
+namespace asterism::cql {
+
+namespace {
+
+class MetadataSchemaChanges final : public SchemaChanges {
+ public:
+  explicit MetadataSchemaChanges(MetadataService& metadata) : metadata_(metadata) {}
+  Task<Result<Bytes>> propose(Bytes command, Instant deadline) override {
+    return metadata_.propose(datastore::Schema::section_name, std::move(command), deadline);
+  }
+
+ private:
+  MetadataService& metadata_;
+};
+
+Outcome refused(wire::ErrorResponse error) { return {std::move(error), {}}; }
+
+wire::CqlErrorCode code_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::unavailable:
+    case ErrorCode::timeout:
+    case ErrorCode::closed:
+    case ErrorCode::internal:
+    case ErrorCode::corrupt:
+    case ErrorCode::io:
+      return wire::CqlErrorCode::server_error;
+    case ErrorCode::overloaded:
+      return wire::CqlErrorCode::overloaded;
+    case ErrorCode::unauthorized:
+      return wire::CqlErrorCode::unauthorized;
+    default:
+      return wire::CqlErrorCode::invalid;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<SchemaChanges> make_schema_changes(MetadataService& metadata) {
+  return std::make_unique<MetadataSchemaChanges>(metadata);
+}
+
+StatementExecutor::StatementExecutor(Catalog catalog, datastore::TableService& tables, SchemaChanges& changes,
+                                     const Clock& clock, Random& random)
+    : catalog_(catalog), tables_(tables), changes_(changes), clock_(clock), random_(random) {}
+
+int64_t StatementExecutor::next_timestamp_us() {
+  last_timestamp_us_ = std::max(clock_.wall_now().us, last_timestamp_us_ + 1);
+  return last_timestamp_us_;
+}
+
+int64_t StatementExecutor::now_s(const QueryOptions& options) const {
+  return options.now_in_seconds ? *options.now_in_seconds : clock_.wall_now().us / 1'000'000;
+}
+
+Task<Outcome> StatementExecutor::execute(PlanPtr plan, QueryOptions options) {
+  if (options.values.size() != plan->bind_markers.size()) {
+    co_return refused(invalid("Invalid amount of bind variables").error());
+  }
+  if (plan->is_select()) co_return co_await select(std::move(plan), std::move(options));
+  if (plan->is_write()) co_return co_await write(std::move(plan), std::move(options));
+  if (plan->is_batch()) co_return co_await batch(std::move(plan), std::move(options));
+  if (const auto* use = std::get_if<UsePlan>(&plan->body)) co_return Outcome{wire::SetKeyspace{use->keyspace}, {}};
+  co_return co_await change_schema(std::move(plan), std::move(options));
+}
+
+Task<Outcome> StatementExecutor::change_schema(PlanPtr plan, QueryOptions options) {
+  const auto& schema_plan = *std::get<std::shared_ptr<const SchemaPlan>>(plan->body);
+  auto step = make_schema_step(schema_plan, catalog_, random_, next_timestamp_us());
+  if (!step) co_return refused(std::move(step.error()));
+  if (!step->command.empty()) {
+    auto applied = co_await changes_.propose(std::move(step->command), options.deadline);
+    if (!applied) {
+      const ErrorCode code = applied.error().code;
+      // Another node may have been first.
+      const bool fine = (code == ErrorCode::already_exists && step->exists_is_fine) ||
+                        (code == ErrorCode::not_found && step->missing_is_fine);
+      if (fine) co_return Outcome{wire::VoidResult(), {}};
+      if (code == ErrorCode::already_exists) co_return refused(already_exists(plan->keyspace, plan->table));
+      co_return refused(to_error(applied.error()));
+    }
+  }
+  if (step->change) co_return Outcome{std::move(*step->change), {}};
+  co_return Outcome{wire::VoidResult(), {}};
+}
+
+Answer<std::vector<wire::Value>> bind_by_name(const Plan& plan, const std::vector<wire::Value>& values,
+                                              const std::vector<BytesView>& names) {
+  std::vector<wire::Value> bound;
+  for (size_t i = 0; i < plan.bind_markers.size(); ++i) {
+    const std::string& wanted = plan.bind_markers[i].name;
+    auto found = std::ranges::find(names, BytesView(wanted));
+    const auto index = static_cast<size_t>(found - names.begin());
+    if (found == names.end() || index >= values.size()) {
+      bound.push_back(wire::Value::unset());
+    } else {
+      bound.push_back(values[index]);
+    }
+  }
+  for (BytesView name : names) {
+    if (std::ranges::find(plan.bind_markers, name, &wire::ColumnSpec::name) == plan.bind_markers.end()) {
+      return invalid("Unknown bind variable name: {}", name);
+    }
+  }
+  return bound;
+}
+
+wire::ErrorResponse to_error(const Error& error) { return {code_of(error.code), error.message, {}}; }
+
+wire::ErrorResponse to_error(const datastore::RequestFailure& failure, std::optional<wire::WriteType> write) {
+  using Kind = datastore::RequestFailure::Kind;
+  using wire::CqlErrorCode;
+  wire::ErrorResponse error;
+  error.message = failure.message;
+  const auto consistency = static_cast<wire::Consistency>(failure.consistency);
+  const auto received = static_cast<int32_t>(failure.received);
+  const auto required = static_cast<int32_t>(failure.required);
+  const auto failures = static_cast<int32_t>(failure.failures);
+  auto say = [&](std::string text) {
+    if (error.message.empty()) error.message = std::move(text);
+  };
+  switch (failure.kind) {
+    case Kind::unavailable:
+      error.code = CqlErrorCode::unavailable;
+      error.detail = wire::UnavailableDetail{consistency, required, received};
+      say(fmt::format("Cannot achieve consistency level {}", wire::to_string(consistency)));
+      break;
+    case Kind::timeout:
+      say(fmt::format("Operation timed out - received only {} responses.", received));
+      if (write) {
+        error.code = CqlErrorCode::write_timeout;
+        error.detail = wire::WriteTimeoutDetail{consistency, received, required, *write, 0};
+      } else {
+        error.code = CqlErrorCode::read_timeout;
+        error.detail = wire::ReadTimeoutDetail{consistency, received, required, failure.data_present};
+      }
+      break;
+    case Kind::failure:
+      say(fmt::format("Operation failed - received {} responses and {} failures", received, failures));
+      if (write) {
+        error.code = CqlErrorCode::write_failure;
+        error.detail = wire::WriteFailureDetail{consistency, received, required, failures, {}, *write};
+      } else {
+        error.code = CqlErrorCode::read_failure;
+        error.detail = wire::ReadFailureDetail{consistency, received, required, failures, {}, failure.data_present};
+      }
+      break;
+    case Kind::overloaded:
+      error.code = CqlErrorCode::overloaded;
+      say("Too many requests are under way");
+      break;
+    case Kind::invalid:
+      error.code = CqlErrorCode::invalid;
+      say("The table does not exist any more");
+      break;
+  }
+  return error;
+}
+
+}  // namespace asterism::cql

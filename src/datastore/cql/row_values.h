@@ -1,0 +1,49 @@
+// One CQL row as SELECT sees it: a value for each column of the table.
+#pragma once
+
+#include <vector>
+
+#include "datastore/cql/where.h"
+#include "datastore/table_service.h"
+
+namespace asterism::cql {
+
+/// When a cell was written, for writetime() and ttl().
+struct Stamp {
+  std::optional<int64_t> timestamp_us;
+  std::optional<int32_t> ttl_s;  // what is left
+};
+
+/// Views point into the partition that the row came from, or into the row's own arena.
+class RowValues final : public ColumnValues {
+ public:
+  explicit RowValues(const Table& table) : table_(&table), values_(table.columns.size()) {}
+
+  MaybeView value_of(const Column& column) const override { return values_[index_of(column)]; }
+  Stamp stamp_of(const Column& column) const { return stamps_.empty() ? Stamp() : stamps_[index_of(column)]; }
+  void set(const Column& column, MaybeView value) { values_[index_of(column)] = value; }
+  void keep_stamps() { stamps_.resize(values_.size()); }
+
+  /// Forgets all values of columns that are not part of the partition key or static.
+  void clear_row();
+  void clear();
+  void set_partition_key(BytesView key);
+  /// Errors: corrupt.
+  Status set_clustering(BytesView clustering);
+  /// Takes the live cells of `row`, assembling collections.
+  void set_cells(const datastore::Row& row, int64_t now_s);
+
+  /// Values and stamps in memory of its own.
+  RowValues copy() const;
+
+ private:
+  size_t index_of(const Column& column) const { return static_cast<size_t>(&column - table_->columns.data()); }
+  void set_collection(const Column& column, std::span<const datastore::Cell> cells, int64_t now_s);
+
+  const Table* table_;
+  std::vector<MaybeView> values_;
+  std::vector<Stamp> stamps_;
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
+};
+
+}  // namespace asterism::cql

@@ -1,0 +1,97 @@
+// Serves the CQL native protocol (v3, v4, v5) to clients: connections, prepared statements, events.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cluster/liveness.h"
+#include "datastore/cql/execute.h"
+#include "datastore/cql/prepared_cache.h"
+#include "runtime/io.h"
+#include "runtime/task_group.h"
+
+namespace asterism::cql {
+
+struct CqlServerOptions {
+  NodeId self;
+  std::string cluster_name = "asterism";
+
+  // Bounds of one connection. Reading stops at them, which pushes back on the client.
+  uint32_t pipeline_max = 1024;               // requests under way
+  size_t request_bytes_max = 64 << 20;        // of requests under way; one larger than that runs alone
+  size_t backlog_bytes_max = 16 << 20;        // answers that the client has not taken
+  Duration backlog_time_max = 30s;            // so long above that bound without progress, and it is closed
+  size_t backlog_bytes_hard_max = 128 << 20;  // closed at once
+  uint32_t body_size_max = 128 << 20;         // a longer request is refused and skipped
+
+  // Bounds of the node.
+  uint32_t connections_max = 10'000;  // one more is closed as soon as it is accepted
+  uint32_t requests_max = 16'384;     // under way; more are answered with Overloaded
+
+  Duration write_timeout = 5s;
+  Duration read_timeout = 10s;
+  Duration schema_timeout = 30s;
+  /// From a node's sign of life to the UP event: by then its CQL port answers.
+  Duration up_event_delay = 1s;
+};
+
+/// Only grow, but for the two gauges.
+struct CqlCounters {
+  uint64_t connections_open = 0, requests_open = 0;                                     // gauges
+  uint64_t connections_accepted = 0, connections_refused = 0, connections_dropped = 0;  // dropped: backlog
+  uint64_t bytes_received = 0, bytes_sent = 0;
+  std::map<wire::Opcode, uint64_t> requests;
+  std::map<wire::CqlErrorCode, uint64_t> errors;
+  /// Of requests that execute statements; slot i holds those that took less than 2^i µs and not less than 2^(i-1).
+  std::array<uint64_t, 32> latency_us{};
+  uint64_t events_sent = 0;
+};
+
+class Connection;
+class EventSource;
+
+/// Used by one core. What it is given must outlive it; its catalog is that of `statements`. Names and addresses of
+/// nodes come from `cluster`: endpoint "cql" is the port that clients are told.
+class CqlServer {
+ public:
+  CqlServer(CqlServerOptions options, Executor& executor, Network& network, StatementExecutor& statements,
+            PreparedCache& prepared, const ClusterState& cluster, const datastore::Schema& schema, Liveness& liveness,
+            MetadataState& metadata, Log log);
+  CqlServer(const CqlServer&) = delete;
+  /// Closes every connection and cancels every request.
+  ~CqlServer();
+
+  /// May be called for several addresses. Errors: those of Network::listen.
+  Status listen(const Address& address);
+  /// With the real port where 0 was asked for.
+  Address local_address() const;
+
+  const CqlCounters& counters() const { return counters_; }
+  const CqlServerOptions& options() const { return options_; }
+
+ private:
+  friend class Connection;
+
+  Task<void> accept_loop(Listener& listener);
+  Task<void> serve(std::shared_ptr<Connection> connection);
+  void send_event(const wire::Event& event);
+
+  CqlServerOptions options_;
+  Executor& executor_;
+  Network& network_;
+  StatementExecutor& statements_;
+  PreparedCache& prepared_;
+  const ClusterState& cluster_;
+  const datastore::Schema& schema_;
+  Log log_;
+  CqlCounters counters_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::map<uint64_t, std::shared_ptr<Connection>> connections_;
+  uint64_t next_connection_ = 1;
+  std::shared_ptr<EventSource> events_;
+  TaskGroup tasks_;
+};
+
+}  // namespace asterism::cql

@@ -1,0 +1,113 @@
+// A small HTTP/1.1 server for status, metrics and the console. One per core.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "gateway/http_message.h"
+#include "ports/network.h"
+#include "runtime/channel.h"
+#include "runtime/task_group.h"
+
+namespace asterism {
+
+/// Answers one request. It is destroyed, at any point where it waits, when its time is up or the server stops.
+using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
+
+/// Finds the handler of a request.
+class HttpRouter {
+ public:
+  /// A path that ends in '/' stands for itself and everything below it, any other for itself alone; the longest that
+  /// fits wins. GET serves HEAD as well. The handler lives as long as the server, so that it may be a lambda with
+  /// captures.
+  void add(HttpMethod method, std::string path, HttpHandler handler);
+
+  struct Match {
+    const HttpHandler* handler = nullptr;
+    /// Where there is none: the methods that the path has, for the Allow header; empty where the path is unknown.
+    std::string allowed;
+  };
+  Match find(HttpMethod method, std::string_view path) const;
+
+ private:
+  struct Route {
+    HttpMethod method;
+    std::string path;
+    HttpHandler handler;
+  };
+  std::vector<Route> routes_;
+};
+
+struct HttpServerOptions {
+  HttpLimits limits;
+  size_t connections_max = 256;
+  /// From the first byte of a request to the end of its head, and from there to the end of its body: else 408.
+  Duration head_limit = 10s;
+  Duration body_limit = 30s;
+  /// How long a connection may be silent between requests.
+  Duration idle_limit = 60s;
+  /// What a handler may take: else 503.
+  Duration handler_limit = 60s;
+  /// What a client may take to receive a response.
+  Duration write_limit = 30s;
+  /// How long stop() waits for requests under way.
+  Duration stop_limit = 500ms;
+};
+
+struct HttpServerCounters {
+  uint64_t connections_total = 0;    // accepted
+  uint64_t evicted_total = 0;        // idle connections that were closed to make room
+  uint64_t responses_total[6] = {};  // by the first digit of the status; [0] is unused
+  LatencyHistogram request_time;     // from the end of the request to the end of the response
+};
+
+/// Requests of one connection are answered one after another; while one is, nothing more of it is read. Bad input ends
+/// its own connection only. Where all connections are taken, a new one takes the place of the one that has been idle
+/// for longest, and waits where none is idle.
+class HttpServer {
+ public:
+  /// Serves at once. The executor, what the handlers refer to and the log's sink outlive it.
+  HttpServer(Executor& executor, std::unique_ptr<Listener> listener, HttpRouter router, Log log,
+             HttpServerOptions options = {});
+  HttpServer(const HttpServer&) = delete;
+  ~HttpServer();
+
+  /// Accepts no more, closes what is idle, and lets requests under way end within `stop_limit`.
+  Task<void> stop();
+  Address local_address() const { return address_; }
+  size_t connection_count() const { return connections_.size(); }
+  const HttpServerCounters& counters() const { return counters_; }
+  void report(MetricsPage& page) const;
+
+ private:
+  struct Connection;
+  using Place = std::list<Connection>::iterator;
+
+  Task<void> accept_all();
+  Task<void> serve(Place place);
+  Task<bool> serve_one(Connection& connection);
+  Task<Status> receive(Connection& connection, HttpRequestDecoder& decoder);
+  Task<HttpResponse> answer(HttpRequest request);
+  Task<bool> send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive);
+  Task<void> reject(Connection& connection, int status, std::string_view message);
+  void evict();
+
+  Executor& executor_;
+  std::unique_ptr<Listener> listener_;
+  Address address_;
+  HttpRouter router_;
+  Log log_;
+  HttpServerOptions options_;
+  HttpServerCounters counters_;
+  std::list<Connection> connections_;
+  WaitQueue room_;
+  bool stopping_ = false;
+  TaskGroup tasks_;     // one per connection
+  TaskGroup accepter_;  // accept_all()
+};
+
+}  // namespace asterism

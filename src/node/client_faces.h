@@ -1,0 +1,34 @@
+// What clients of a node see: the CQL server, and HTTP for status, metrics and administration.
+#pragma once
+
+#include "datastore/cql/server.h"
+#include "datastore/cql/system_tables.h"
+#include "gateway/http.h"
+#include "node/node.h"
+
+namespace asterism {
+
+/// Made when the node is ready to serve; destroying it ends every connection. The node's parts must outlive it.
+class ClientFaces {
+ public:
+  ClientFaces(Node& node, NodePorts ports, Log log);
+
+  /// Errors: already_exists where a port is in use.
+  Status listen();
+
+  const cql::CqlCounters& cql_counters() const { return cql_.counters(); }
+
+ private:
+  void report(MetricsPage& page) const;
+
+  Node& node_;
+  NodePorts ports_;
+  Log log_;
+  cql::VirtualTables virtual_tables_;
+  cql::PreparedCache prepared_;
+  std::unique_ptr<cql::SchemaChanges> changes_;
+  cql::StatementExecutor statements_;
+  cql::CqlServer cql_;
+};
+
+}  // namespace asterism
