@@ -9,6 +9,9 @@
 
 namespace asterism {
 
+/// What an entry takes in a memtable beside its key and value: its place in the skip list and its sequence number.
+constexpr uint64_t entry_overhead_bytes = 48;
+
 KeyValueStore::Engine::~Engine() {
   if (database) rocksdb::CancelAllBackgroundWork(database.get(), true);
 }
@@ -126,14 +129,14 @@ Status KeyValueStore::apply(Batch& batch) {
   if (changes.reserved) return fail(ErrorCode::invalid_argument, "keys that begin with ff ff are the store's own");
   if (changes.merges && !engine_->options.merge)
     return fail(ErrorCode::invalid_argument, "the store was opened without a merge function");
-  uint64_t memtables = 0;
-  engine_->database->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtables);
+  const uint64_t memtables = engine_->active_bytes + engine_->sealed_bytes;
   if (memtables > engine_->options.memtable_bytes * 4)
     return fail(ErrorCode::overloaded, "{} bytes wait for a flush of store {}", memtables, engine_->options.path);
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   write.no_slowdown = true;
   TRY_STATUS(to_status(engine_->database->Write(write, &changes.writes), engine_->options.path));
+  engine_->active_bytes += changes.writes.GetDataSize() + changes.writes.Count() * entry_overhead_bytes;
   batch.clear();
   return {};
 }
@@ -169,12 +172,17 @@ std::vector<Result<std::optional<Bytes>>> KeyValueStore::multi_get(std::span<con
 }
 
 Task<Status> KeyValueStore::flush() {
-  co_return co_await run_blocking(disk_, [engine = engine_] {
+  const std::shared_ptr<Engine> engine = engine_;
+  engine->sealed_bytes += std::exchange(engine->active_bytes, 0);
+  const uint64_t sealed = engine->sealed_bytes;
+  CO_TRY_STATUS(co_await run_blocking(disk_, [engine] {
     rocksdb::FlushOptions options;
     options.wait = true;
     options.allow_write_stall = true;
     return to_status(engine->database->Flush(options), engine->options.path);
-  });
+  }));
+  engine->sealed_bytes -= std::min(sealed, engine->sealed_bytes);
+  co_return Status{};
 }
 
 Task<Status> KeyValueStore::compact() {
@@ -204,9 +212,7 @@ uint64_t KeyValueStore::approximate_memory() const {
 }
 
 bool KeyValueStore::should_flush() const {
-  uint64_t bytes = 0;
-  engine_->database->GetIntProperty(rocksdb::DB::Properties::kCurSizeActiveMemTable, &bytes);
-  return bytes > engine_->options.memtable_bytes;
+  return engine_->active_bytes > engine_->options.memtable_bytes;
 }
 
 bool KeyValueStore::should_compact() const {

@@ -36,6 +36,9 @@ struct KeyValueStore::Engine {
   rocksdb::Options rocksdb_options;
   std::unique_ptr<rocksdb::DB> database;
   Position flushed;  // as of the opening
+  // Written since the last flush began, and before that and not flushed yet. RocksDB's own figure counts whole blocks
+  // of memory, as chance fills them.
+  uint64_t active_bytes = 0, sealed_bytes = 0;
 
   ~Engine();
   Status open();
