@@ -4,16 +4,26 @@ namespace asterism {
 
 std::string_view to_string(Defect defect) {
   switch (defect) {
-    case Defect::skip_sync: return "skip_sync";
-    case Defect::accept_stale_term: return "accept_stale_term";
-    case Defect::quorum_off_by_one: return "quorum_off_by_one";
-    case Defect::drop_hint: return "drop_hint";
-    case Defect::repair_ignores_tombstones: return "repair_ignores_tombstones";
-    case Defect::accept_wrong_epoch: return "accept_wrong_epoch";
-    case Defect::acknowledge_before_durable: return "acknowledge_before_durable";
-    case Defect::stale_read_repair: return "stale_read_repair";
-    case Defect::forget_replay: return "forget_replay";
-    case Defect::count: break;
+    case Defect::skip_sync:
+      return "skip_sync";
+    case Defect::accept_stale_term:
+      return "accept_stale_term";
+    case Defect::quorum_off_by_one:
+      return "quorum_off_by_one";
+    case Defect::drop_hint:
+      return "drop_hint";
+    case Defect::repair_ignores_tombstones:
+      return "repair_ignores_tombstones";
+    case Defect::accept_wrong_epoch:
+      return "accept_wrong_epoch";
+    case Defect::acknowledge_before_durable:
+      return "acknowledge_before_durable";
+    case Defect::stale_read_repair:
+      return "stale_read_repair";
+    case Defect::forget_replay:
+      return "forget_replay";
+    case Defect::count:
+      break;
   }
   return "unknown";
 }

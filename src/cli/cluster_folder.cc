@@ -27,6 +27,21 @@ std::string pid_path(const NodeConfig& config) { return config.data_folder + "/n
 
 }  // namespace
 
+Result<NodeConfig> load_node_config(const std::string& folder) {
+  TRY(std::string absolute, absolute_path(folder));
+  TRY(Bytes text, read_file(absolute + "/node.toml"));
+  auto config = parse_node_config(text);
+  if (!config) return fail(config.error().code, "{}: {}", absolute, config.error().message);
+  config->data_folder = absolute;
+  return config;
+}
+
+Status save_node_config(const NodeConfig& config) {
+  TRY_STATUS(check_node_config(config));
+  TRY_STATUS(make_folders(config.data_folder));
+  return write_file(config.data_folder + "/node.toml", format_node_config(config));
+}
+
 Result<std::vector<NodeConfig>> read_cluster(const std::string& data) {
   std::vector<NodeConfig> nodes;
   if (!file_exists(data)) return nodes;

@@ -20,6 +20,11 @@ struct ClusterOptions {
 };
 inline constexpr int max_local_nodes = 32;
 
+/// node.toml in `folder`, which becomes data_folder. Errors: not_found, invalid_argument, io.
+Result<NodeConfig> load_node_config(const std::string& folder);
+/// Writes node.toml into data_folder atomically and durably.
+Status save_node_config(const NodeConfig& config);
+
 /// The nodes that the folder knows, in order of their ids; empty where it has none. Errors: invalid_argument, io.
 Result<std::vector<NodeConfig>> read_cluster(const std::string& data);
 

@@ -8,11 +8,11 @@
 namespace asterism {
 
 struct HttpCall {
-  Address to;
+  Address to{};
   HttpMethod method = HttpMethod::get;
   std::string target = "/";  // path and query, encoded
-  HttpHeaders headers;
-  Bytes body;
+  HttpHeaders headers{};
+  Bytes body{};
   /// For everything from connecting to the last byte.
   Duration limit = 5s;
   size_t response_bytes_max = 16 << 20;

@@ -6,8 +6,6 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
-#include "runtime/real/files.h"
-
 namespace asterism {
 namespace {
 
@@ -145,21 +143,6 @@ std::string format_node_config(const NodeConfig& config) {
     text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n", member.id,
                         member.name, member.address, member.rpc_port);
   return text;
-}
-
-Result<NodeConfig> load_node_config(const std::string& folder) {
-  TRY(std::string absolute, absolute_path(folder));
-  TRY(Bytes text, read_file(absolute + "/node.toml"));
-  auto config = parse_node_config(text);
-  if (!config) return fail(config.error().code, "{}: {}", absolute, config.error().message);
-  config->data_folder = absolute;
-  return config;
-}
-
-Status save_node_config(const NodeConfig& config) {
-  TRY_STATUS(check_node_config(config));
-  TRY_STATUS(make_folders(config.data_folder));
-  return write_file(config.data_folder + "/node.toml", format_node_config(config));
 }
 
 }  // namespace asterism

@@ -1,4 +1,4 @@
-// What a node needs to know before it starts, and its form on disk (node.toml in the node's folder).
+// What a node needs to know before it starts, and its form as text (node.toml, which cli reads and writes).
 #pragma once
 
 #include <cstdint>
@@ -46,10 +46,5 @@ Status check_node_config(const NodeConfig& config);
 Result<NodeConfig> parse_node_config(std::string_view toml);
 /// TOML that parse_node_config reads back to the same configuration.
 std::string format_node_config(const NodeConfig& config);
-
-/// node.toml in `folder`, which becomes data_folder. Errors: not_found, invalid_argument, io.
-Result<NodeConfig> load_node_config(const std::string& folder);
-/// Writes node.toml into data_folder atomically and durably.
-Status save_node_config(const NodeConfig& config);
 
 }  // namespace asterism

@@ -110,6 +110,8 @@ Bytes GroupLog::encode_base() const {
 }
 
 Status GroupLog::replay(GroupRecord kind, BytesView payload) {
+  // What was released may still be there, but only in part.
+  if (kind == GroupRecord::write && !whole_) return {};
   ByteReader in(payload);
   Write write;
   TRY(write.hard_state, decode_hard_state(in));
@@ -117,6 +119,7 @@ Status GroupLog::replay(GroupRecord kind, BytesView payload) {
   if (kind == GroupRecord::base) {
     TRY(write.snapshot, decode_snapshot_meta(in));
     if (in.u8() != 0) data = make_payload(Bytes(in.sized()));
+    whole_ = true;
   } else if (kind != GroupRecord::write) {
     return fail(ErrorCode::corrupt, "a group's record is of unknown kind {}", static_cast<int>(kind));
   }

@@ -43,8 +43,10 @@ class GroupLog final : public LogView {
   static Bytes encode_write(const Write& write);
   /// The base record's payload.
   Bytes encode_base() const;
-  /// Replays one record, in order. Errors: corrupt.
+  /// Replays one record, in order. Those before the first base that is left say nothing. Errors: corrupt.
   Status replay(GroupRecord kind, BytesView payload);
+  /// Whether a base was replayed. Without one the group's records are incomplete.
+  bool whole() const { return whole_; }
 
  private:
   Status add(const std::vector<Entry>& entries);
@@ -55,6 +57,7 @@ class GroupLog final : public LogView {
   ConfigurationHistory configurations_;
   std::deque<Entry> entries_;
   uint64_t entry_bytes_ = 0;
+  bool whole_ = false;
 };
 
 }  // namespace asterism::raft

@@ -76,6 +76,8 @@ Status Host::add_group(ShardId id, Configuration first, StateMachine& machine) {
   ASSERT(wal_ != nullptr && !groups_.contains(id));
   auto group = std::make_unique<Group>(id, machine);
   auto replayed = replayed_.extract(id);
+  if (!replayed.empty() && !replayed.mapped()->whole())
+    return fail(ErrorCode::corrupt, "the log has records of group {} but not its first", id);
   group->log = replayed.empty() ? std::make_unique<GroupLog>(std::move(first)) : std::move(replayed.mapped());
   GroupLog& log = *group->log;
   if (log.snapshot_data()) TRY_STATUS(machine.restore(*log.snapshot_data()));
