@@ -76,6 +76,10 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
     // These say that nothing was done.
     retry = reply.error().code == ErrorCode::not_leader || reply.error().code == ErrorCode::unavailable ||
             reply.error().code == ErrorCode::overloaded;
+    if (reply.error().code == ErrorCode::not_found) {
+      retry = true;
+      co_return fail(ErrorCode::unavailable, "the leader of the metadata log is not known here yet");
+    }
     co_return fail(std::move(reply).error());
   }
   CO_TRY(auto committed, decode_committed(*reply));

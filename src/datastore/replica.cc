@@ -10,12 +10,16 @@ constexpr size_t apply_batch_bytes = 1 << 20;
 constexpr size_t wal_segments_kept = 3;
 
 Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log)
-    : options_(options), store_(store), log_(std::move(log)), tasks_(executor) {}
+    : options_(options),
+      store_(store),
+      log_(std::move(log)),
+      flushed_at_open_(store.flushed_position()),
+      tasks_(executor) {}
 
 Replica::~Replica() = default;
 
 Status Replica::replay(const Record& record) {
-  if (record.position <= store_.flushed_position()) return {};
+  if (record.position <= flushed_at_open_) return {};
   Pending& pending = pending_.emplace_back();
   pending.position = record.position;
   pending.kind = record.kind;
@@ -26,13 +30,27 @@ Status Replica::replay(const Record& record) {
   return failure_ ? Status(fail(*failure_)) : Status();
 }
 
-Status Replica::start(WriteAheadLog& wal) {
+Task<Status> Replica::start(WriteAheadLog& wal) {
   if (options_.defects.has(Defect::forget_replay) && !pending_.empty()) pending_.pop_back();
+  while (true) {
+    apply_durable();
+    if (failure_) co_return fail(*failure_);
+    if (!std::exchange(full_, false)) break;
+    CO_TRY_STATUS(co_await store_.flush());
+  }
   wal_ = &wal;
-  apply_durable();
-  if (failure_) return fail(*failure_);
+  append_mark();
   tasks_.spawn(keep_short());
-  return {};
+  co_return Status{};
+}
+
+/// Writes an own record without changes: something to hold in the newest segment, and to move the flushed position to.
+void Replica::append_mark() {
+  auto position = wal_->append(replica_owner, static_cast<uint8_t>(ReplicaRecord::own), BytesView());
+  if (!position && position.error().code == ErrorCode::overloaded) return;
+  if (!position) return stop(position.error());
+  pending_.push_back({*position, static_cast<uint8_t>(ReplicaRecord::own), {}, {}});
+  expect_durable();
 }
 
 Task<Status> Replica::write(Bytes mutation) {
@@ -150,13 +168,20 @@ bool Replica::wants_flush() const {
 Task<void> Replica::keep_short() {
   while (!failure_) {
     if (wants_flush()) {
+      // Where nothing new would be flushed, the segments between would stay.
+      if (!full_ && pending_.empty() && store_.applied_position() == store_.flushed_position()) {
+        const Position applied = store_.applied_position();
+        append_mark();
+        while (store_.applied_position() == applied && !full_ && !failure_) co_await work_.wait();
+        if (failure_) break;
+      }
       Status flushed = co_await store_.flush();
       if (!flushed) {
         stop(flushed.error());
         break;
       }
       ++counters_.flushes;
-      wal_->release(replica_owner, Position{store_.flushed_position().value + 1});
+      wal_->release(replica_owner, store_.flushed_position());
       if (std::exchange(full_, false)) apply_durable();
     }
     if (store_.should_compact())
@@ -183,6 +208,10 @@ Status Replica::drop_tables(const std::function<bool(uint32_t)>& wanted) {
     if (it.key().size() < 4) return fail(ErrorCode::corrupt, "a stored key is malformed");
     const uint32_t table = load_big_endian<uint32_t>(it.key().data());
     if (table >= 0xffff0000u) break;
+    if (table < Schema::first_table) {
+      it.seek(token_key(table + 1, INT64_MIN).substr(0, 4));
+      continue;
+    }
     const Bytes from = token_key(table, INT64_MIN).substr(0, 4), to = token_key(table + 1, INT64_MIN).substr(0, 4);
     if (!wanted(table)) drops.remove_range(from, to);
     it.seek(to);
@@ -203,7 +232,10 @@ class Replica::Reader {
   Status begin_partition(int64_t token, BytesView key, BytesView prefix);
   void end_partition();
   Status add_row(BytesView clustering, BytesView value);
-  bool at_limit() const { return live_rows_ >= command_.row_limit || bytes_ >= replica_.options_.max_result_bytes; }
+  /// The bound on bytes waits for the first row or partition: a read must get on.
+  bool at_limit() const {
+    return live_rows_ >= command_.row_limit || (progress_ && bytes_ >= replica_.options_.max_result_bytes);
+  }
   Status scan_slice(KeyValueStore::Iterator& it, const Slice& slice);
 
   const Replica& replica_;
@@ -216,6 +248,7 @@ class Replica::Reader {
   bool static_live_ = false;
   uint32_t live_rows_ = 0, live_in_partition_ = 0;
   uint64_t bytes_ = 0;
+  bool progress_ = false;
 };
 
 Status Replica::Reader::begin_partition(int64_t token, BytesView key, BytesView prefix) {
@@ -247,6 +280,7 @@ Status Replica::Reader::begin_partition(int64_t token, BytesView key, BytesView 
 }
 
 void Replica::Reader::end_partition() {
+  progress_ = true;
   if (partition_.rows.empty() && partition_.head.empty() && partition_.static_row.empty()) return;
   // A partition with live static columns and no row is a row to the client.
   if (live_in_partition_ == 0 && static_live_) ++live_rows_;
@@ -261,6 +295,7 @@ Status Replica::Reader::add_row(BytesView clustering, BytesView value) {
     ++live_in_partition_;
   }
   bytes_ += clustering.size() + value.size() + 8;
+  progress_ = true;
   partition_.rows.push_back({Bytes(clustering), Bytes(value)});
   return {};
 }

@@ -36,7 +36,10 @@ class Replica {
   // Start-up: replay() for every record of the log whose owner is replica_owner, then start().
   Status replay(const Record& record);
   /// Applies what was replayed and begins to keep the log short. Errors: those of the store.
-  Status start(WriteAheadLog& wal);
+  ///
+  /// From then on the log always holds a record of the replica at or before the store's flushed position, so a log that
+  /// begins after that position has lost something.
+  Task<Status> start(WriteAheadLog& wal);
 
   /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
   /// Errors: overloaded (nothing was done), too_large, or what broke the log.
@@ -74,6 +77,7 @@ class Replica {
   class Reader;
 
   Task<Status> append(uint8_t kind, Bytes payload);
+  void append_mark();
   void expect_durable();
   void apply_durable();
   Status add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload);
@@ -84,6 +88,7 @@ class Replica {
   ReplicaOptions options_;
   KeyValueStore& store_;
   Log log_;
+  const Position flushed_at_open_;
   WriteAheadLog* wal_ = nullptr;
   std::deque<Pending> pending_;
   uint64_t pending_bytes_ = 0;

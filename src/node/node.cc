@@ -218,7 +218,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
     co_return fail(hole);
   }
   host->start(*wal);
-  co_return replica->start(*wal);
+  co_return co_await replica->start(*wal);
 }
 
 // Services.
