@@ -31,7 +31,10 @@ SimulatedCluster::SimulatedCluster(sim::Simulation& simulation, ClusterShape sha
     });
     machine.start();
   }
-  for (uint32_t i = 0; i < shape_.clients; ++i) client_machine(i).start();
+  for (uint32_t i = 0; i < shape_.clients; ++i) {
+    client_machine(i).set_process([](sim::Machine&) { return std::make_unique<ClientProcess>(); });
+    client_machine(i).start();
+  }
 }
 
 SimulatedCluster::~SimulatedCluster() {

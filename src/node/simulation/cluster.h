@@ -9,6 +9,15 @@
 
 namespace asterism::simulation {
 
+/// What a client machine runs: nothing but what its tasks need, which goes after them.
+class ClientProcess final : public sim::Process {
+ public:
+  void keep(std::shared_ptr<void> thing) { kept_.push_back(std::move(thing)); }
+
+ private:
+  std::vector<std::shared_ptr<void>> kept_;
+};
+
 struct ClusterShape {
   uint32_t nodes = 3;
   uint32_t clients = 2;
@@ -28,6 +37,7 @@ class SimulatedCluster {
   size_t clients() const { return shape_.clients; }
   sim::Machine& node_machine(size_t node) { return simulation_.machine(node); }
   sim::Machine& client_machine(size_t client) { return simulation_.machine(shape_.nodes + client); }
+  ClientProcess& client(size_t client) { return static_cast<ClientProcess&>(*client_machine(client).process()); }
   std::vector<sim::Machine*> node_machines();
 
   /// Null where the machine runs no process.

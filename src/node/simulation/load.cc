@@ -55,8 +55,7 @@ Load::Load(SimulatedCluster& cluster, JournalChecker& journal, Verdict& verdict,
   for (uint32_t i = 0; i < count; ++i) {
     auto worker = std::make_unique<Worker>();
     worker->random = sim::SeededRandom(random_.next());
-    worker->session =
-        make_direct_session(cluster_, cluster_.client_machine(i % cluster_.clients()), worker->random.next());
+    worker->session = &add_session(cluster_, i % cluster_.clients(), worker->random.next());
     workers_.push_back(std::move(worker));
   }
 }
@@ -77,7 +76,7 @@ Task<bool> Load::until_done(Session& session, const std::function<Task<Answer>()
   while (cluster_.simulation().now() < until) {
     const Answer answer = co_await request();
     count(answer);
-    if (answer.done() || answer.message.starts_with("already_exists")) co_return true;
+    if (answer.done() || answer.exists) co_return true;
     session.move();
     co_await sleep_for(100ms);
   }
@@ -247,7 +246,7 @@ Task<void> Load::journal_request(Worker& worker) {
 /// Raises the replication factor of "growing" once.
 Task<void> Load::grow(Worker& worker) {
   co_await sleep_for(sim::random_between(worker.random, 1s, 8s));
-  while (plan_.growing_to > plan_.growing_from && !verdict_.failed()) {
+  while (plan_.growing_to > plan_.growing_from && !stopping_ && !verdict_.failed()) {
     const Answer answer = co_await worker.session->alter_keyspace("growing", plan_.growing_to, plan_.patience);
     count(answer);
     if (answer.done()) break;

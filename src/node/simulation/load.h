@@ -52,7 +52,7 @@ class Load {
  private:
   enum class Kind : uint8_t { registers, rows, deletes, wide, weak, growing, expiring, journal, count_ };
   struct Worker {
-    std::unique_ptr<Session> session;
+    Session* session = nullptr;  // its client machine's
     sim::SeededRandom random{0};
   };
   using Partition = std::map<int32_t, RowHistory>;

@@ -36,7 +36,7 @@ Task<void> Load::churn_table(Worker& worker, TableName name) {
     const size_t by = session.node();
     answer = co_await session.write(request(i), plan_.patience);
     count(answer);
-    if (answer.gone || answer.message == "no such table")
+    if (answer.gone || answer.no_table)
       co_return verdict_.fail(
           fmt::format("{} was created, and n{}, which knows that, says: {}", name.to_string(), by + 1, answer.message));
   }

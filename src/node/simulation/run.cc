@@ -3,6 +3,7 @@
 #include <chrono>
 #include <numeric>
 
+#include "node/simulation/disk_damage.h"
 #include "node/simulation/load.h"
 #include "node/simulation/node_call.h"
 #include "runtime/sim/faults.h"
@@ -56,6 +57,7 @@ class Run {
   std::unique_ptr<SimulatedCluster> cluster_;
   std::unique_ptr<Load> load_;
   std::unique_ptr<sim::Nemesis> nemesis_;
+  std::unique_ptr<DiskDamage> damage_;
 };
 
 Run::Run(const RunOptions& options)
@@ -144,7 +146,8 @@ void Run::all() {
   shape.clients = static_cast<uint32_t>(random_.between(2, 4));
   shape.tuning = tuning_for(random_, options_.defects);
   shape.skip_sync = options_.defects.has(Defect::skip_sync);
-  const LoadPlan plan = LoadPlan::from(random_, nodes_, false);
+  const bool damage = random_.chance(0.35);
+  const LoadPlan plan = LoadPlan::from(random_, nodes_, damage);
   simulation_.tell(sim::Simulation::no_machine, fmt::format("{} nodes; {}", nodes_, plan.describe()));
   cluster_ = std::make_unique<SimulatedCluster>(simulation_, shape, journal_);
   load_ = std::make_unique<Load>(*cluster_, journal_, verdict_, plan);
@@ -153,11 +156,16 @@ void Run::all() {
   if (!wait("every node serving", [&] { return cluster_->all_serving(); }, form_limit)) return;
   if (!await("the set-up", load_->set_up(), set_up_limit)) return;
   nemesis_->start();
+  if (damage) {
+    damage_ = std::make_unique<DiskDamage>(*cluster_, sim::random_between(random_, 2s, 8s));
+    damage_->start();
+  }
   load_->start();
   wait(
       "", [&, end = simulation_.now() + options_.faults_for] { return simulation_.now() >= end; },
       options_.faults_for + 1s);
   load_->stop();
+  if (damage_) damage_->stop();
   nemesis_->heal();
   if (verdict_.failed() || !wait("the end of all requests", [&] { return load_->ended(); }, 120s)) return;
   if (!restart_all() || !converge()) return;
@@ -184,6 +192,7 @@ RunResult Run::go() {
   result.fault_summary = simulation_.fault_summary();
   result.simulated = Duration(simulation_.now().ns);
   result.story = simulation_.story();
+  damage_.reset();
   nemesis_.reset();
   cluster_.reset();
   load_.reset();

@@ -47,8 +47,10 @@ struct SeenRow {
 
 struct Answer {
   Ending ending = Ending::unknown;
-  bool gone = false;  // the node says that the table does not exist
   std::string message = {};
+  bool no_table = false;  // the node that was asked knows no such table
+  bool gone = false;      // a replica knows no such table
+  bool exists = false;    // what should be made is there
   bool done() const { return ending == Ending::done; }
 };
 
@@ -72,8 +74,8 @@ class Session {
   virtual size_t node() const = 0;
 };
 
-/// Calls the services of the nodes directly.
-std::unique_ptr<Session> make_direct_session(SimulatedCluster& cluster, sim::Machine& client, uint64_t seed);
+/// A session that speaks CQL over the network from a client machine, where it lives.
+Session& add_session(SimulatedCluster& cluster, size_t client, uint64_t seed);
 
 /// Adds an entry to the journal by way of a node, or reads behind a barrier how many it has; checks both.
 Task<Answer> propose_entry(SimulatedCluster& cluster, size_t node, JournalChecker& checker, uint64_t entry,
