@@ -25,7 +25,7 @@ class MetadataService final : public raft::StateMachine {
 
   /// Has a command agreed on, and returns its outcome once it is applied on this node too. Errors: those of the
   /// command; unavailable (no leader: nothing was done); timeout and closed (it may or may not take effect).
-  Task<Result<Bytes>> propose(const std::string& section, Bytes command, Instant deadline);
+  Task<Result<Bytes>> propose(std::string section, Bytes command, Instant deadline);
   /// Completes when this node has applied every command that was agreed on before the call. Errors: unavailable,
   /// timeout.
   Task<Status> barrier(Instant deadline);
