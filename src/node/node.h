@@ -88,6 +88,7 @@ class Node {
 
  private:
   struct Parts;
+  Task<Status> start_all();
   std::unique_ptr<Parts> parts_;
 };
 

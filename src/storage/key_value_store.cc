@@ -18,7 +18,11 @@ KeyValueStore::Engine::~Engine() {
 
 Status KeyValueStore::Engine::open() {
   rocksdb::DB* opened = nullptr;
-  TRY_STATUS(to_status(rocksdb::DB::Open(rocksdb_options, path, &opened), options.path));
+  const rocksdb::Status status = rocksdb::DB::Open(rocksdb_options, path, &opened);
+  // A file that others name and that is not there: one of them is damaged.
+  if (status.IsPathNotFound() || status.IsNotFound())
+    return fail(ErrorCode::corrupt, "store {}: {}", options.path, status.ToString());
+  TRY_STATUS(to_status(status, options.path));
   database.reset(opened);
   TRY(flushed, stored_position(rocksdb::kReadAllTier));
   return {};
@@ -141,12 +145,20 @@ Status KeyValueStore::apply(Batch& batch) {
   return {};
 }
 
+Status KeyValueStore::Engine::read_status(const rocksdb::Status& status) {
+  Status read = to_status(status, options.path);
+  if (!read && read.error().code == ErrorCode::corrupt && !damage) damage = read.error();
+  return read;
+}
+
+const std::optional<Error>& KeyValueStore::damage() const { return engine_->damage; }
+
 Result<std::optional<Bytes>> KeyValueStore::get(BytesView key) const {
   if (key >= reserved_keys) return std::nullopt;
   std::string value;
   const auto status = engine_->database->Get(rocksdb::ReadOptions(), slice(key), &value);
   if (status.IsNotFound()) return std::nullopt;
-  TRY_STATUS(to_status(status, engine_->options.path));
+  TRY_STATUS(engine_->read_status(status));
   return std::optional<Bytes>(std::move(value));
 }
 
@@ -211,9 +223,7 @@ uint64_t KeyValueStore::approximate_memory() const {
   return total;
 }
 
-bool KeyValueStore::should_flush() const {
-  return engine_->active_bytes > engine_->options.memtable_bytes;
-}
+bool KeyValueStore::should_flush() const { return engine_->active_bytes > engine_->options.memtable_bytes; }
 
 bool KeyValueStore::should_compact() const {
   std::string files;
