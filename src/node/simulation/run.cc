@@ -13,7 +13,7 @@ namespace {
 
 constexpr Duration form_limit = 60s;
 constexpr Duration set_up_limit = 120s;
-constexpr Duration converge_limit = 300s;
+constexpr Duration converge_limit = 120s;
 constexpr Duration check_limit = 300s;
 
 /// Faults of kinds that say nothing of how hard a run was.
