@@ -111,7 +111,7 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
   co_return std::move(committed.outcome);
 }
 
-Task<Result<Bytes>> MetadataService::propose(const std::string& section, Bytes command, Instant deadline) {
+Task<Result<Bytes>> MetadataService::propose(std::string section, Bytes command, Instant deadline) {
   const Bytes record = MetadataState::encode_record(section, command);
   while (true) {
     bool retry = false;

@@ -173,7 +173,10 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   while (!state->reached() && !state->hopeless()) co_await state->changed.wait();
   if (state->reached()) co_return Served<void>{};
   retry = state->wrong_epoch;
-  co_return std::unexpected(state->describe(consistency));
+  RequestFailure failed = state->describe(consistency);
+  // Replicas that refused get the mutation by a hint: it is not true that nothing was done.
+  if (failed.kind == RequestFailure::Kind::overloaded) failed.kind = RequestFailure::Kind::failure;
+  co_return std::unexpected(std::move(failed));
 }
 
 Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Consistency consistency,
@@ -188,10 +191,13 @@ Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Co
   auto view = MutationView::decode(mutation);
   ASSERT(view.has_value());
   const int64_t token = view->token;
-  while (true) {
+  for (bool sent_before = false;; sent_before = true) {
     bool retry = false;
     auto served = co_await write_once(table, mutation, token, consistency, deadline, retry);
     if (served) co_return served;
+    // Replicas got an earlier attempt, and may have taken it.
+    if (sent_before && served.error().kind == RequestFailure::Kind::unavailable)
+      served.error().kind = RequestFailure::Kind::timeout;
     // The shards changed under the request: this node learns of it by the metadata log.
     if (!retry || executor_.now() + retry_delay >= deadline) {
       ++counters_.failures;
