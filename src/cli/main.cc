@@ -13,6 +13,7 @@ int main(int count, char** arguments) {
   add_status(app, chosen);
   add_verify(app, chosen);
   add_test(app, chosen);
+  add_sim(app, chosen);
   add_version(app, chosen);
   add_completion(app, chosen);
   try {

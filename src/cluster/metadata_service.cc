@@ -99,6 +99,10 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
     // These say that nothing was done.
     retry = reply.error().code == ErrorCode::not_leader || reply.error().code == ErrorCode::unavailable ||
             reply.error().code == ErrorCode::overloaded;
+    if (reply.error().code == ErrorCode::not_found) {
+      retry = true;
+      co_return fail(ErrorCode::unavailable, "the leader of the metadata log is not known here yet");
+    }
     co_return fail(std::move(reply).error());
   }
   CO_TRY(auto committed, decode_committed(*reply));
@@ -107,7 +111,7 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
   co_return std::move(committed.outcome);
 }
 
-Task<Result<Bytes>> MetadataService::propose(const std::string& section, Bytes command, Instant deadline) {
+Task<Result<Bytes>> MetadataService::propose(std::string section, Bytes command, Instant deadline) {
   const Bytes record = MetadataState::encode_record(section, command);
   while (true) {
     bool retry = false;

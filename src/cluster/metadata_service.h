@@ -27,7 +27,7 @@ class MetadataService final : public raft::StateMachine {
   /// that answers within settle_limit: a client that goes on at another node finds what it made. Errors: those of the
   /// command; unavailable (no leader: nothing was done); timeout and closed (it may or may not take effect).
   static constexpr Duration settle_limit = 1s;
-  Task<Result<Bytes>> propose(const std::string& section, Bytes command, Instant deadline);
+  Task<Result<Bytes>> propose(std::string section, Bytes command, Instant deadline);
   /// Completes when this node has applied every command that was agreed on before the call. Errors: unavailable,
   /// timeout.
   Task<Status> barrier(Instant deadline);

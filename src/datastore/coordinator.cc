@@ -8,6 +8,7 @@
 namespace asterism::datastore {
 
 constexpr Duration retry_delay = 10ms;
+constexpr size_t max_shards_at_once = 1024;  // of a range read; a request may name four times as many
 
 static RequestFailure failure(RequestFailure::Kind kind, std::string message) {
   RequestFailure out;
@@ -172,7 +173,10 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   while (!state->reached() && !state->hopeless()) co_await state->changed.wait();
   if (state->reached()) co_return Served<void>{};
   retry = state->wrong_epoch;
-  co_return std::unexpected(state->describe(consistency));
+  RequestFailure failed = state->describe(consistency);
+  // Replicas that refused get the mutation by a hint: it is not true that nothing was done.
+  if (failed.kind == RequestFailure::Kind::overloaded) failed.kind = RequestFailure::Kind::failure;
+  co_return std::unexpected(std::move(failed));
 }
 
 Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Consistency consistency,
@@ -187,10 +191,13 @@ Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Co
   auto view = MutationView::decode(mutation);
   ASSERT(view.has_value());
   const int64_t token = view->token;
-  while (true) {
+  for (bool sent_before = false;; sent_before = true) {
     bool retry = false;
     auto served = co_await write_once(table, mutation, token, consistency, deadline, retry);
     if (served) co_return served;
+    // Replicas got an earlier attempt, and may have taken it.
+    if (sent_before && served.error().kind == RequestFailure::Kind::unavailable)
+      served.error().kind = RequestFailure::Kind::timeout;
     // The shards changed under the request: this node learns of it by the metadata log.
     if (!retry || executor_.now() + retry_delay >= deadline) {
       ++counters_.failures;
@@ -373,7 +380,13 @@ Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCo
       command.to = token_key(table->number, token);  // the next shard lives elsewhere: stop in front of it
       break;
     }
-    if (std::ranges::find(covered, shard) == covered.end()) covered.push_back(shard);
+    if (std::ranges::find(covered, shard) == covered.end()) {
+      if (covered.size() == max_shards_at_once) {
+        command.to = token_key(table->number, token);
+        break;
+      }
+      covered.push_back(shard);
+    }
     // The range that goes round ends the walk; so does the table's last token.
     const bool last = token > shard->range.to || shard->range.to == INT64_MAX;
     const Bytes end = last ? after_prefix(first.substr(0, 4)) : token_key(table->number, shard->range.to + 1);
@@ -423,7 +436,8 @@ Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadC
   const auto data = std::ranges::find(state->answers, false, &ReadState::Answer::digest_only);
   const uint64_t digest = digest_of(data->bytes);
   const bool equal = std::ranges::all_of(state->answers, [&](const ReadState::Answer& answer) {
-    return (answer.digest_only ? load_little_endian<uint64_t>(answer.bytes.data()) : digest_of(answer.bytes)) == digest;
+    if (!answer.digest_only) return digest_of(answer.bytes) == digest;
+    return answer.bytes.size() == 8 && load_little_endian<uint64_t>(answer.bytes.data()) == digest;
   });
   const Bytes covered_to = state->command.to;
   Served<ReadPage> page;
@@ -434,7 +448,7 @@ Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadC
     page = std::move(*live);
   } else {
     ++counters_.digest_mismatches;
-    page = co_await reconcile(state, *routed, deadline);
+    page = co_await reconcile(state, *routed, deadline, retry);
   }
   if (page && !asked.single && page->complete && !covered_to.empty() && covered_to != asked.to &&
       covered_to.size() >= 12) {
@@ -446,7 +460,8 @@ Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadC
 
 /// Replicas differ: reads everything from as many as the level wants, repairs those that lack something, and answers
 /// with the merged rows once the repairs are acknowledged.
-Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, const Route& route, Instant deadline) {
+Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, const Route& route, Instant deadline,
+                                              bool& retry) {
   auto state = std::make_shared<ReadState>();
   state->required = first->required;
   state->view = first->view;
@@ -457,7 +472,10 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
   for (NodeId node : route.requirement.counted)
     if (liveness_.up(node)) ask(state, node, false);
   while (!state->over()) co_await state->changed.wait();
-  if (state->received < state->required) co_return std::unexpected(state->describe(Consistency::quorum));
+  if (state->received < state->required) {
+    retry = state->wrong_epoch;
+    co_return std::unexpected(state->describe(Consistency::quorum));
+  }
 
   std::vector<ReadResult> results;
   std::vector<NodeId> nodes;
@@ -504,6 +522,7 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
   }
   auto live = live_page(std::move(merged->merged), state->command.now_s);
   if (!live) co_return std::unexpected(failure_of(live.error()));
+  limit_page(state->command, *live);
   co_return std::move(*live);
 }
 

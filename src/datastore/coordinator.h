@@ -58,7 +58,7 @@ class Coordinator final : public TableService {
                                    Instant deadline, bool& retry);
   void ask(const std::shared_ptr<ReadState>& state, NodeId node, bool digest_only);
   Task<void> read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only);
-  Task<Served<ReadPage>> reconcile(std::shared_ptr<ReadState> state, const Route& route, Instant deadline);
+  Task<Served<ReadPage>> reconcile(std::shared_ptr<ReadState> state, const Route& route, Instant deadline, bool& retry);
   Task<void> speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare);
   Result<Route> route_read(const TablePtr& table, ReadCommand& command, Consistency consistency) const;
 

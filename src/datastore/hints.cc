@@ -8,7 +8,7 @@ namespace asterism::datastore {
 
 constexpr Duration delivery_timeout = 2s;
 constexpr Duration retry_every = 1s;
-constexpr size_t hints_at_once = 128;
+constexpr size_t hints_at_once = 128, hint_bytes_at_once = 4 << 20;
 
 Hints::Hints(HintsOptions options, NodeId self, Executor& executor, Rpc& rpc, const ClusterState& cluster,
              const Schema& schema, MetadataService& metadata, Liveness& liveness, Replica& replica, Log log)
@@ -79,7 +79,13 @@ Task<Status> Hints::store(NodeId target, Bytes mutation) {
   ++counters_.stored;
   std::vector<Replica::Change> changes;
   changes.push_back({key(target, next_sequence_++), std::move(value)});
+  const size_t value_bytes = changes.front().value->size();
   Status stored = co_await replica_.write_own(std::move(changes));
+  if (!stored) {
+    bytes_ -= value_bytes;
+    --targets_[target].waiting;
+    ++counters_.dropped;
+  }
   news_.wake_all();
   co_return stored;
 }
@@ -118,7 +124,9 @@ Task<bool> Hints::deliver_some(NodeId target, Bytes& from) {
   const int64_t oldest_us = executor_.clock().wall_now().us - options_.window.count() / 1000;
   {
     auto it = replica_.iterate({from, key(NodeId{target.value + 1}, 0), false});
-    for (it.seek_first(); it.valid() && hints.size() < hints_at_once; it.next()) {
+    size_t bytes = 0;
+    for (it.seek_first(); it.valid() && hints.size() < hints_at_once && bytes < hint_bytes_at_once; it.next()) {
+      bytes += it.value().size();
       ByteReader in(it.value());
       const auto written_us = static_cast<int64_t>(in.u64_le());
       hints.push_back({Bytes(it.key()), Bytes(in.rest()), in.failed() || written_us < oldest_us});

@@ -5,6 +5,8 @@
 
 namespace asterism::datastore {
 
+constexpr size_t repair_bytes = 1 << 20;  // of one mutation, about
+
 using Partition = ReadResult::Partition;
 using StoredRow = ReadResult::StoredRow;
 
@@ -89,6 +91,10 @@ class PartitionMerger {
     if (merged.empty() || (version != nullptr && *version == merged)) return;
     if (!repairs_[i]) repairs_[i].emplace(command_.table, merged_.token, merged_.key);
     repairs_[i]->add(place, clustering, merged);
+    if (repairs_[i]->encoded().size() >= repair_bytes) {
+      out_.repairs[i].push_back(std::move(*repairs_[i]).take());
+      repairs_[i].reset();
+    }
   }
   Status merge_part(Place place, Bytes Partition::* part) {
     std::vector<const Bytes*> values;
@@ -144,6 +150,36 @@ Result<MergedResults> merge_results(const ReadCommand& command, std::vector<Read
     return std::tuple(partition.token, partition.key.size(), BytesView(partition.key));
   });
   return out;
+}
+
+void limit_page(const ReadCommand& command, ReadPage& page) {
+  uint64_t rows = 0;
+  for (size_t i = 0; i < page.partitions.size(); ++i) {
+    LivePartition& partition = page.partitions[i];
+    const bool full = rows >= command.row_limit;
+    const uint64_t room = full ? 0 : command.row_limit - rows;
+    rows += std::max<uint64_t>(partition.rows.size(), 1);
+    if (!full && partition.rows.size() <= room) continue;
+    page.complete = false;
+    const Bytes prefix = partition_prefix(command.table, partition.token, partition.key);
+    if (full) {
+      page.next = prefix;
+      page.partitions.resize(i);
+      return;
+    }
+    const Bytes& first_left_out = partition.rows[room].clustering;
+    if (command.single) {
+      page.next = first_left_out;
+      if (command.reversed) page.next.push_back('\0');
+    } else {
+      page.next = prefix;
+      page.next.push_back(static_cast<char>(Place::row));
+      page.next += first_left_out;
+    }
+    partition.rows.resize(room);
+    page.partitions.resize(i + 1);
+    return;
+  }
 }
 
 Result<ReadPage> live_page(ReadResult result, int64_t now_s) {

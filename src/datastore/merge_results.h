@@ -19,4 +19,7 @@ Result<MergedResults> merge_results(const ReadCommand& command, std::vector<Read
 /// Errors: corrupt.
 Result<ReadPage> live_page(ReadResult result, int64_t now_s);
 
+/// Cuts a page back to the command's row_limit: answers of several replicas may hold more rows together than each.
+void limit_page(const ReadCommand& command, ReadPage& page);
+
 }  // namespace asterism::datastore

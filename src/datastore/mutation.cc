@@ -52,7 +52,10 @@ Result<MutationView> MutationView::decode(BytesView bytes) {
     change.place = static_cast<Place>(place);
     change.clustering = in.sized();
     change.value = in.sized();
-    if (in.failed() || place > 2) break;
+    if (in.failed() || place > 2 || (change.place != Place::row && !change.clustering.empty())) {
+      in.fail();
+      break;
+    }
     if (change.place == Place::head) {
       TRY(auto head, decode_head(change.value));
     } else {

@@ -14,7 +14,11 @@ constexpr size_t apply_batch_bytes = 1 << 20;
 constexpr size_t wal_segments_kept = 3;
 
 Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log)
-    : options_(options), store_(store), log_(std::move(log)), tasks_(executor) {}
+    : options_(options),
+      store_(store),
+      log_(std::move(log)),
+      flushed_at_open_(store.flushed_position()),
+      tasks_(executor) {}
 
 Replica::~Replica() = default;
 
@@ -24,7 +28,7 @@ Status Replica::replay(const Record& record) {
     required_ = std::max(required_, Position{in.u64_le()});
     return in.failed() ? Status(fail(ErrorCode::corrupt, "a record of a flush is malformed")) : Status();
   }
-  if (record.position <= store_.flushed_position()) return {};
+  if (record.position <= flushed_at_open_) return {};
   Pending& pending = pending_.emplace_back();
   pending.position = record.position;
   pending.kind = record.kind;
@@ -35,13 +39,17 @@ Status Replica::replay(const Record& record) {
   return failure_ ? Status(fail(*failure_)) : Status();
 }
 
-Status Replica::start(WriteAheadLog& wal) {
+Task<Status> Replica::start(WriteAheadLog& wal) {
   if (options_.defects.has(Defect::forget_replay) && !pending_.empty()) pending_.pop_back();
+  while (true) {
+    apply_durable();
+    if (failure_) co_return fail(*failure_);
+    if (!std::exchange(full_, false)) break;
+    CO_TRY_STATUS(co_await store_.flush());
+  }
   wal_ = &wal;
-  apply_durable();
-  if (failure_) return fail(*failure_);
   tasks_.spawn(keep_short());
-  return {};
+  co_return Status{};
 }
 
 Task<Status> Replica::write(Bytes mutation) {
@@ -159,26 +167,35 @@ bool Replica::wants_flush() const {
 Task<void> Replica::keep_short() {
   while (!failure_) {
     if (wants_flush()) {
-      Status flushed = co_await store_.flush();
-      if (!flushed) {
-        stop(flushed.error());
+      if (Status shortened = co_await shorten(); !shortened) {
+        stop(shortened.error());
         break;
       }
-      ++counters_.flushes;
-      Bytes payload;
-      ByteWriter(payload).u64_le(store_.flushed_position().value);
-      auto noted = co_await wal_->append_durably(replica_owner, static_cast<uint8_t>(ReplicaRecord::flushed), payload);
-      if (!noted) {
-        stop(noted.error());
-        break;
-      }
-      wal_->release(replica_owner, Position{store_.flushed_position().value + 1});
       if (std::exchange(full_, false)) apply_durable();
     }
     if (store_.should_compact())
       if (Status compacted = co_await store_.compact(); !compacted) stop(compacted.error());
     if (!full_ && !store_.should_flush()) co_await work_.wait();
   }
+}
+
+Task<Status> Replica::shorten() {
+  const bool nothing_new = pending_.empty() && store_.applied_position() == store_.flushed_position();
+  if (!nothing_new) {
+    CO_TRY_STATUS(co_await store_.flush());
+    ++counters_.flushes;
+  }
+  // Said before the records go: a store that is found older than this has lost something.
+  const Position flushed = store_.flushed_position();
+  const bool all_flushed = pending_.empty() && store_.applied_position() == flushed;
+  Bytes payload;
+  ByteWriter(payload).u64_le(flushed.value);
+  auto noted = wal_->append(replica_owner, static_cast<uint8_t>(ReplicaRecord::flushed), payload);
+  if (!noted && noted.error().code == ErrorCode::overloaded) co_return Status{};  // the next flush says it
+  if (!noted) co_return fail(noted.error());
+  CO_TRY_STATUS(co_await wal_->durable(*noted));
+  wal_->release(replica_owner, all_flushed ? *noted : Position{flushed.value + 1});
+  co_return Status{};
 }
 
 void Replica::stop(Error error) {
@@ -199,6 +216,10 @@ Status Replica::drop_tables(const std::function<bool(uint32_t)>& wanted) {
     if (it.key().size() < 4) return fail(ErrorCode::corrupt, "a stored key is malformed");
     const uint32_t table = load_big_endian<uint32_t>(it.key().data());
     if (table >= 0xffff0000u) break;
+    if (table < Schema::first_table) {
+      it.seek(token_key(table + 1, INT64_MIN).substr(0, 4));
+      continue;
+    }
     const Bytes from = token_key(table, INT64_MIN).substr(0, 4), to = token_key(table + 1, INT64_MIN).substr(0, 4);
     if (!wanted(table)) drops.remove_range(from, to);
     it.seek(to);
@@ -219,7 +240,10 @@ class Replica::Reader {
   Status begin_partition(int64_t token, BytesView key, BytesView prefix);
   void end_partition();
   Status add_row(BytesView clustering, BytesView value);
-  bool at_limit() const { return live_rows_ >= command_.row_limit || bytes_ >= replica_.options_.max_result_bytes; }
+  /// The bound on bytes waits for the first row or partition: a read must get on.
+  bool at_limit() const {
+    return live_rows_ >= command_.row_limit || (progress_ && bytes_ >= replica_.options_.max_result_bytes);
+  }
   Status scan_slice(KeyValueStore::Iterator& it, const Slice& slice);
 
   const Replica& replica_;
@@ -232,6 +256,7 @@ class Replica::Reader {
   bool static_live_ = false;
   uint32_t live_rows_ = 0, live_in_partition_ = 0;
   uint64_t bytes_ = 0;
+  bool progress_ = false;
 };
 
 Status Replica::Reader::begin_partition(int64_t token, BytesView key, BytesView prefix) {
@@ -263,6 +288,7 @@ Status Replica::Reader::begin_partition(int64_t token, BytesView key, BytesView 
 }
 
 void Replica::Reader::end_partition() {
+  progress_ = true;
   if (partition_.rows.empty() && partition_.head.empty() && partition_.static_row.empty()) return;
   // A partition with live static columns and no row is a row to the client.
   if (live_in_partition_ == 0 && static_live_) ++live_rows_;
@@ -277,6 +303,7 @@ Status Replica::Reader::add_row(BytesView clustering, BytesView value) {
     ++live_in_partition_;
   }
   bytes_ += clustering.size() + value.size() + 8;
+  progress_ = true;
   partition_.rows.push_back({Bytes(clustering), Bytes(value)});
   return {};
 }

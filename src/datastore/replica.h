@@ -39,7 +39,10 @@ class Replica {
   /// was flushed less far has lost something.
   Position required_position() const { return required_; }
   /// Applies what was replayed and begins to keep the log short. Errors: those of the store.
-  Status start(WriteAheadLog& wal);
+  ///
+  /// From then on the log always holds a record of the replica at or before the store's flushed position, so a log that
+  /// begins after that position has lost something.
+  Task<Status> start(WriteAheadLog& wal);
 
   /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
   /// Errors: overloaded (nothing was done), too_large, or what broke the log.
@@ -82,11 +85,13 @@ class Replica {
   Status add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload);
   bool wants_flush() const;
   Task<void> keep_short();
+  Task<Status> shorten();
   void stop(Error error);
 
   ReplicaOptions options_;
   KeyValueStore& store_;
   Log log_;
+  const Position flushed_at_open_;
   WriteAheadLog* wal_ = nullptr;
   std::deque<Pending> pending_;
   uint64_t pending_bytes_ = 0;

@@ -206,6 +206,7 @@ Status Schema::change(BytesView command) {
       auto it = keyspaces_.find(altered.name);
       if (it == keyspaces_.end()) return fail(ErrorCode::not_found, "Keyspace '{}' doesn't exist", altered.name);
       TRY_STATUS(check_replication(altered.replication));
+      name_datacenters(altered.replication);
       it->second.replication = std::move(altered.replication);
       it->second.durable_writes = altered.durable_writes;
       place(it->second, false);
@@ -256,10 +257,19 @@ Status Schema::create_keyspace_now(Keyspace keyspace) {
   if (keyspaces_.contains(keyspace.name))
     return fail(ErrorCode::already_exists, "Keyspace '{}' already exists", keyspace.name);
   TRY_STATUS(check_replication(keyspace.replication));
+  name_datacenters(keyspace.replication);
   place(keyspace, true);
   std::string name = keyspace.name;
   keyspaces_.emplace(std::move(name), std::move(keyspace));
   return {};
+}
+
+/// NetworkTopologyStrategy with a replication_factor means every datacenter that there is and that is not named.
+void Schema::name_datacenters(std::map<std::string, std::string>& replication) const {
+  if (replication.at("class") != topology_strategy) return;
+  auto factor = replication.extract("replication_factor");
+  if (factor.empty()) return;
+  for (const auto& [id, node] : cluster_.nodes()) replication.try_emplace(node.place.datacenter, factor.mapped());
 }
 
 void Schema::place(const Keyspace& keyspace, bool fresh) {

@@ -120,6 +120,7 @@ class Schema final : public MetadataSection {
   Status create_table_now(Table table);
   Status alter_table_now(const AlterTableCommand& command);
   Status replace_number(const std::string& keyspace, const std::string& name, bool keep);
+  void name_datacenters(std::map<std::string, std::string>& replication) const;
   void place(const Keyspace& keyspace, bool fresh);
   void put(TablePtr table);
 

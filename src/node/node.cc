@@ -16,9 +16,9 @@ constexpr const char* store_folder = "store";
 constexpr const char* log_folder = "wal";
 /// Files that say what this node lost. Made before damage is set aside, removed when it is made good.
 constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
+constexpr const char* damaged_mark = "damaged";        // files of the store, found by reading
 constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
 constexpr size_t max_voters = 5;
-constexpr uint32_t tokens_per_node = 16;
 constexpr Duration poll = 10ms;
 constexpr Duration metadata_patience = 3s;
 constexpr Duration peers_patience = 500ms;
@@ -136,6 +136,12 @@ Task<Result<bool>> Node::Parts::is_marked(const char* name) {
 Task<Status> Node::Parts::open_storage() {
   for (const char* folder : {store_folder, log_folder}) CO_TRY_STATUS(co_await make_directory(ports.disk, folder));
   CO_TRY_STATUS(co_await sync_directory(ports.disk, ""));
+  CO_TRY(const bool damaged, co_await is_marked(damaged_mark));
+  if (damaged) {
+    CO_TRY_STATUS(co_await set_aside(store_folder, {ErrorCode::corrupt, "a read found damage"}));
+    CO_TRY_STATUS(co_await unmark(damaged_mark));
+    hole_accepted = true;
+  }
   // At most the log and the store are set aside, one after the other.
   for (int attempt = 0;; ++attempt) {
     bool retry = false;
@@ -217,7 +223,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
     co_return fail(hole);
   }
   host->start(*wal);
-  co_return replica->start(*wal);
+  co_return co_await replica->start(*wal);
 }
 
 // Services.
@@ -239,6 +245,7 @@ void Node::Parts::make_services() {
   metadata = std::make_unique<MetadataService>(config.id, ports.executor, *rpc, *host, log.child("metadata"));
   metadata->state().add_section(ClusterState::section_name, cluster);
   metadata->state().add_section(datastore::Schema::section_name, schema);
+  for (const auto& [name, section] : tuning.sections) metadata->state().add_section(name, *section);
   liveness = std::make_unique<Liveness>(config.id, ports.executor, *rpc, log.child("liveness"));
   rpc->handle(rpc_method::raft, [this](RpcRequest request) -> Task<Result<Bytes>> {
     host->receive(request.from, request.payload);
@@ -260,6 +267,7 @@ void Node::Parts::make_services() {
                                                *liveness, *service, *replica, *hints, log.child("coordinator"));
   datastore::AntiEntropyOptions repair_options;
   repair_options.defects = tuning.defects;
+  repair_options.pause = tuning.repair_pause;
   anti_entropy =
       std::make_unique<datastore::AntiEntropy>(repair_options, config.id, ports.executor, *rpc, *metadata, cluster,
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
@@ -318,7 +326,8 @@ Task<void> Node::Parts::found_cluster() {
                          random_uuid(ports.random),
                          {}});
       // Another leader may have been first: the command then fails and changes nothing.
-      co_await metadata->propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, tokens_per_node),
+      co_await metadata->propose(ClusterState::section_name,
+                                 ClusterState::bootstrap_command(nodes, tuning.tokens_per_node),
                                  ports.executor.now() + 5s);
     }
     co_await sleep_for(poll);
@@ -389,11 +398,14 @@ Task<void> Node::Parts::forget_recovery() {
 Task<void> Node::Parts::watch_for_failure() {
   while (true) {
     if (replica->failure()) failure = replica->failure();
+    if (store->damage()) failure = store->damage();
     if (wal->failure()) failure = wal->failure();
     if (failure) break;
     co_await sleep_for(100ms);
   }
   state = NodeState::failed;
+  // The next start must not come upon the same file again.
+  if (failure->code == ErrorCode::corrupt && !wal->failure()) co_await mark(damaged_mark);
   failed.set();
 }
 
@@ -405,6 +417,13 @@ Node::Node(NodeConfig config, NodePorts ports, NodeTuning tuning, Log log)
 Node::~Node() = default;
 
 Task<Status> Node::start() {
+  Status started = co_await start_all();
+  // Damage that opening the files did not find: the next start must not come upon it again.
+  if (!started && started.error().code == ErrorCode::corrupt && parts_->wal) co_await parts_->mark(damaged_mark);
+  co_return started;
+}
+
+Task<Status> Node::start_all() {
   Parts& parts = *parts_;
   RpcOptions rpc_options;
   rpc_options.self = parts.config.id;

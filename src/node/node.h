@@ -2,6 +2,7 @@
 // the operating system and in the simulator.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -38,6 +39,12 @@ struct NodeTuning {
   /// Raft entries of one group beyond which a snapshot is taken.
   uint64_t snapshot_after_bytes = 4 << 20;
   Duration raft_tick = 30ms;
+  /// Tokens of each node, where this one founds the cluster.
+  uint32_t tokens_per_node = 16;
+  /// Between two shards that are compared with their other replicas.
+  Duration repair_pause = 500ms;
+  /// Further sections of the metadata log by name, the same on every node. They outlive the node.
+  std::map<std::string, MetadataSection*> sections;
   Defects defects;
 };
 
@@ -81,6 +88,7 @@ class Node {
 
  private:
   struct Parts;
+  Task<Status> start_all();
   std::unique_ptr<Parts> parts_;
 };
 

@@ -4,7 +4,8 @@ namespace asterism {
 
 /// RocksDB keeps pointers to the bounds, so they live beside its iterator and do not move.
 struct KeyValueStore::Iterator::State {
-  Bytes lower, upper, path;
+  std::shared_ptr<Engine> engine;
+  Bytes lower, upper;
   rocksdb::Slice lower_slice, upper_slice;
   std::unique_ptr<rocksdb::Iterator> iterator;
 };
@@ -16,7 +17,7 @@ KeyValueStore::Iterator::~Iterator() = default;
 
 KeyValueStore::Iterator KeyValueStore::iterate(Bounds bounds) const {
   auto state = std::make_unique<Iterator::State>();
-  state->path = engine_->options.path;
+  state->engine = engine_;
   state->lower = std::move(bounds.lower);
   state->upper = std::move(bounds.upper);
   if (state->upper.empty() || state->upper > reserved_keys) state->upper = reserved_keys;
@@ -51,6 +52,6 @@ void KeyValueStore::Iterator::previous() {
 bool KeyValueStore::Iterator::valid() const { return state_->iterator->Valid(); }
 BytesView KeyValueStore::Iterator::key() const { return view(state_->iterator->key()); }
 BytesView KeyValueStore::Iterator::value() const { return view(state_->iterator->value()); }
-Status KeyValueStore::Iterator::status() const { return to_status(state_->iterator->status(), state_->path); }
+Status KeyValueStore::Iterator::status() const { return state_->engine->read_status(state_->iterator->status()); }
 
 }  // namespace asterism

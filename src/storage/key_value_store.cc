@@ -9,13 +9,20 @@
 
 namespace asterism {
 
+/// What an entry takes in a memtable beside its key and value: its place in the skip list and its sequence number.
+constexpr uint64_t entry_overhead_bytes = 48;
+
 KeyValueStore::Engine::~Engine() {
   if (database) rocksdb::CancelAllBackgroundWork(database.get(), true);
 }
 
 Status KeyValueStore::Engine::open() {
   rocksdb::DB* opened = nullptr;
-  TRY_STATUS(to_status(rocksdb::DB::Open(rocksdb_options, path, &opened), options.path));
+  const rocksdb::Status status = rocksdb::DB::Open(rocksdb_options, path, &opened);
+  // A file that others name and that is not there: one of them is damaged.
+  if (status.IsPathNotFound() || status.IsNotFound())
+    return fail(ErrorCode::corrupt, "store {}: {}", options.path, status.ToString());
+  TRY_STATUS(to_status(status, options.path));
   database.reset(opened);
   TRY(flushed, stored_position(rocksdb::kReadAllTier));
   return {};
@@ -126,24 +133,32 @@ Status KeyValueStore::apply(Batch& batch) {
   if (changes.reserved) return fail(ErrorCode::invalid_argument, "keys that begin with ff ff are the store's own");
   if (changes.merges && !engine_->options.merge)
     return fail(ErrorCode::invalid_argument, "the store was opened without a merge function");
-  uint64_t memtables = 0;
-  engine_->database->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtables);
+  const uint64_t memtables = engine_->active_bytes + engine_->sealed_bytes;
   if (memtables > engine_->options.memtable_bytes * 4)
     return fail(ErrorCode::overloaded, "{} bytes wait for a flush of store {}", memtables, engine_->options.path);
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   write.no_slowdown = true;
   TRY_STATUS(to_status(engine_->database->Write(write, &changes.writes), engine_->options.path));
+  engine_->active_bytes += changes.writes.GetDataSize() + changes.writes.Count() * entry_overhead_bytes;
   batch.clear();
   return {};
 }
+
+Status KeyValueStore::Engine::read_status(const rocksdb::Status& status) {
+  Status read = to_status(status, options.path);
+  if (!read && read.error().code == ErrorCode::corrupt && !damage) damage = read.error();
+  return read;
+}
+
+const std::optional<Error>& KeyValueStore::damage() const { return engine_->damage; }
 
 Result<std::optional<Bytes>> KeyValueStore::get(BytesView key) const {
   if (key >= reserved_keys) return std::nullopt;
   std::string value;
   const auto status = engine_->database->Get(rocksdb::ReadOptions(), slice(key), &value);
   if (status.IsNotFound()) return std::nullopt;
-  TRY_STATUS(to_status(status, engine_->options.path));
+  TRY_STATUS(engine_->read_status(status));
   return std::optional<Bytes>(std::move(value));
 }
 
@@ -169,12 +184,17 @@ std::vector<Result<std::optional<Bytes>>> KeyValueStore::multi_get(std::span<con
 }
 
 Task<Status> KeyValueStore::flush() {
-  co_return co_await run_blocking(disk_, [engine = engine_] {
+  const std::shared_ptr<Engine> engine = engine_;
+  engine->sealed_bytes += std::exchange(engine->active_bytes, 0);
+  const uint64_t sealed = engine->sealed_bytes;
+  CO_TRY_STATUS(co_await run_blocking(disk_, [engine] {
     rocksdb::FlushOptions options;
     options.wait = true;
     options.allow_write_stall = true;
     return to_status(engine->database->Flush(options), engine->options.path);
-  });
+  }));
+  engine->sealed_bytes -= std::min(sealed, engine->sealed_bytes);
+  co_return Status{};
 }
 
 Task<Status> KeyValueStore::compact() {
@@ -203,11 +223,7 @@ uint64_t KeyValueStore::approximate_memory() const {
   return total;
 }
 
-bool KeyValueStore::should_flush() const {
-  uint64_t bytes = 0;
-  engine_->database->GetIntProperty(rocksdb::DB::Properties::kCurSizeActiveMemTable, &bytes);
-  return bytes > engine_->options.memtable_bytes;
-}
+bool KeyValueStore::should_flush() const { return engine_->active_bytes > engine_->options.memtable_bytes; }
 
 bool KeyValueStore::should_compact() const {
   std::string files;

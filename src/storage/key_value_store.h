@@ -123,6 +123,8 @@ class KeyValueStore {
   /// The records up to and including this position are in the files: replay the write-ahead log after it.
   Position flushed_position() const;
   Position applied_position() const { return applied_; }
+  /// The first damaged file that a read came upon, if one did: what it held is lost here.
+  const std::optional<Error>& damage() const;
 
   /// Bytes of memory in memtables, block cache, and readers of open files.
   uint64_t approximate_memory() const;

@@ -35,10 +35,16 @@ struct KeyValueStore::Engine {
   std::string path;  // RocksDB's name of the folder
   rocksdb::Options rocksdb_options;
   std::unique_ptr<rocksdb::DB> database;
-  Position flushed;  // as of the opening
+  Position flushed;             // as of the opening
+  std::optional<Error> damage;  // that a read met; set on the core only
+  // Written since the last flush began, and before that and not flushed yet. RocksDB's own figure counts whole blocks
+  // of memory, as chance fills them.
+  uint64_t active_bytes = 0, sealed_bytes = 0;
 
   ~Engine();
   Status open();
+  /// The status of a read; remembers damage.
+  Status read_status(const rocksdb::Status& status);
   Result<Position> stored_position(rocksdb::ReadTier tier) const;
   Result<std::vector<BadFile>> verify() const;
 };

@@ -1,0 +1,480 @@
+// Three nodes composed by hand: everything between a coordinator and the disks of its replicas.
+#include "datastore/coordinator.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "cluster/rpc_methods.h"
+#include "datastore/anti_entropy.h"
+#include "runtime/sim/machine.h"
+#include "runtime/sim/sim_network.h"
+
+namespace asterism::datastore {
+namespace {
+
+constexpr uint32_t machines = 3;
+
+struct Services {
+  sim::Machine& machine;
+  NodeId id;
+  Rpc rpc;
+  raft::Host host;
+  MetadataService metadata;
+  Liveness liveness;
+  ClusterState cluster;
+  Schema schema{cluster};
+  Replica replica;
+  ReplicaService service;
+  Hints hints;
+  Coordinator coordinator;
+  AntiEntropy anti_entropy;
+
+  static RpcOptions rpc_options(NodeId self) {
+    RpcOptions options;
+    options.self = self;
+    return options;
+  }
+  static raft::HostOptions host_options(NodeId self) {
+    raft::HostOptions options;
+    options.self = self;
+    return options;
+  }
+  template <class Options>
+  static Options with(Options options, Defects defects) {
+    options.defects = defects;
+    return options;
+  }
+  static CoordinatorOptions coordinator_options(NodeId self) {
+    CoordinatorOptions options;
+    options.self = self;
+    return options;
+  }
+  Services(sim::Machine& m, KeyValueStore& store, Defects defects)
+      : machine(m),
+        id{m.index() + 1},
+        rpc(rpc_options(id), m.executor(), m.network(), m.random(), m.log("rpc")),
+        host(
+            host_options(id), m.executor(), m.clock(), m.random(),
+            [this](NodeId to, Bytes batch) { rpc.send(to, asterism::rpc_method::raft, std::move(batch)); }, Log()),
+        metadata(id, m.executor(), rpc, host, Log()),
+        liveness(id, m.executor(), rpc, m.log("liveness")),
+        replica(with(ReplicaOptions(), defects), m.executor(), store, Log()),
+        service(id, rpc, metadata, cluster, schema, replica, defects),
+        hints(with(HintsOptions(), defects), id, m.executor(), rpc, cluster, schema, metadata, liveness, replica,
+              Log()),
+        coordinator(with(coordinator_options(id), defects), m.executor(), rpc, metadata, cluster, schema, liveness,
+                    service, replica, hints, Log()),
+        anti_entropy(with(AntiEntropyOptions(), defects), id, m.executor(), rpc, metadata, cluster, schema, liveness,
+                     service, replica, Log()) {
+    metadata.state().add_section(ClusterState::section_name, cluster);
+    metadata.state().add_section(Schema::section_name, schema);
+    rpc.handle(asterism::rpc_method::raft, [this](RpcRequest request) { return on_raft(std::move(request)); });
+    liveness.on_change([this](NodeId n, bool up) { up ? host.report_reachable(n) : host.report_unreachable(n); });
+  }
+  Task<Result<Bytes>> on_raft(RpcRequest request) {
+    host.receive(request.from, request.payload);
+    co_return Bytes{};
+  }
+};
+
+struct Node final : sim::Process {
+  sim::Machine& machine;
+  Defects defects;
+  std::unique_ptr<KeyValueStore> store;
+  std::unique_ptr<Services> s;
+  std::unique_ptr<WriteAheadLog> wal;
+  bool ready = false;
+  TaskGroup tasks;
+
+  Node(sim::Machine& m, Defects planted) : machine(m), defects(planted), tasks(m.executor()) { tasks.spawn(run()); }
+  Task<void> run() {
+    Status started = co_await open();
+    EXPECT_TRUE(started) << started.error().to_string();
+    ready = started.has_value();
+  }
+  Task<Status> open() {
+    KeyValueStore::Options options;
+    options.background_compaction = false;
+    options.merge = [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
+                       Bytes& merged) {
+      std::vector<BytesView> versions;
+      if (existing) versions.push_back(*existing);
+      versions.insert(versions.end(), operands.begin(), operands.end());
+      return merge_versions(key, versions, merged).has_value();
+    };
+    CO_TRY(store, co_await KeyValueStore::open(machine.disk(), options));
+    s = std::make_unique<Services>(machine, *store, defects);
+    WriteAheadLog::Options log;
+    log.new_log_id = machine.random().next() | 1;
+    CO_TRY(wal, co_await WriteAheadLog::open(machine.disk(), machine.executor(), log, [this](const Record& record) {
+             return record.owner == replica_owner ? s->replica.replay(record) : s->host.replay(record);
+           }));
+    s->host.start(*wal);
+    CO_TRY_STATUS(co_await s->replica.start(*wal));
+    raft::Configuration first;
+    for (uint32_t i = 1; i <= machines; ++i) first.voters.push_back(NodeId{i});
+    for (uint32_t i = 0; i < machines; ++i)
+      s->rpc.set_peer(NodeId{i + 1}, machine.simulation().machine(i).address(7000));
+    CO_TRY_STATUS(s->metadata.start(first));
+    CO_TRY_STATUS(s->rpc.listen(machine.address(7000)));
+    for (uint32_t i = 1; i <= machines; ++i) s->liveness.watch(NodeId{i});
+    CO_TRY_STATUS(co_await s->metadata.barrier(machine.executor().now() + 30s));
+    CO_TRY_STATUS(s->hints.start());
+    CO_TRY_STATUS(s->coordinator.start());
+    co_return Status{};
+  }
+};
+
+struct Cluster {
+  sim::Simulation simulation;
+  int64_t clock = 1;
+
+  explicit Cluster(uint64_t seed = 1, std::optional<Defect> defect = std::nullopt) : simulation(seed) {
+    Defects defects;
+    if (defect) defects.plant(*defect);
+    for (uint32_t i = 0; i < machines; ++i)
+      simulation.add_machine({}).set_process([defects](sim::Machine& m) { return std::make_unique<Node>(m, defects); });
+    for (uint32_t i = 0; i < machines; ++i) machine(i).start();
+    settle();
+    std::vector<NodeInfo> nodes;
+    for (uint32_t i = 0; i < machines; ++i) {
+      NodeInfo node;
+      node.id = NodeId{i + 1};
+      node.place = {"dc1", "rack1"};
+      node.host_id = Bytes(16, static_cast<char>(i));
+      nodes.push_back(node);
+    }
+    propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, 8));
+    Keyspace keyspace;
+    keyspace.name = "ks";
+    keyspace.replication = {{"class", "SimpleStrategy"}, {"replication_factor", "3"}};
+    propose(Schema::section_name, Schema::create_keyspace(keyspace));
+    Table table;
+    table.keyspace = "ks";
+    table.name = "t";
+    table.id = Bytes(16, 'i');
+    table.columns = {{0, "k", *DataType::parse("text"), ColumnKind::partition_key, 0, false},
+                     {0, "v", *DataType::parse("text"), ColumnKind::regular, 0, false}};
+    propose(Schema::section_name, Schema::create_table(table));
+  }
+  sim::Machine& machine(size_t i) { return simulation.machine(i); }
+  Services& node(size_t i) { return *static_cast<Node&>(*machine(i).process()).s; }
+  bool ready(size_t i) {
+    return machine(i).running() && machine(i).process() && static_cast<Node&>(*machine(i).process()).ready;
+  }
+  void settle() {
+    ASSERT_TRUE(simulation.run_until([&] { return ready(0) && ready(1) && ready(2); }, 60s));
+    simulation.run_for(2s);
+  }
+  template <class T>
+  T run(size_t at, Task<T> task) {
+    std::optional<T> out;
+    machine(at).spawn([](Task<T> inner, std::optional<T>& into) -> Task<void> {
+      into.emplace(co_await std::move(inner));
+    }(std::move(task), out));
+    EXPECT_TRUE(simulation.run_until([&] { return out.has_value(); }, 120s));
+    return std::move(*out);
+  }
+  void propose(const std::string& section, Bytes command) {
+    auto outcome = run(0, node(0).metadata.propose(section, std::move(command), machine(0).executor().now() + 10s));
+    ASSERT_TRUE(outcome) << outcome.error().to_string();
+    simulation.run_for(200ms);
+  }
+  static int64_t token(const std::string& key) {
+    return static_cast<int64_t>(std::hash<std::string>{}(key) * 0x9e3779b97f4a7c15);
+  }
+  /// A write of "" deletes the row.
+  Served<void> write(size_t at, const std::string& key, const std::string& value, Consistency level,
+                     Duration timeout = 2s) {
+    Services& n = node(at);
+    TablePtr table = n.schema.table("ks", "t");
+    Mutation mutation(table->number, token(key), key);
+    Row row;
+    const int64_t stamp = clock++;
+    if (value.empty()) {
+      row.deletion = {stamp, stamp};
+    } else {
+      Cell cell;
+      cell.column = 2;
+      cell.timestamp_us = stamp;
+      cell.value = value;
+      row.cells.push_back(cell);
+    }
+    mutation.add_row("", row);
+    return run(at, n.coordinator.write(table, std::move(mutation), level, machine(at).executor().now() + timeout));
+  }
+  Served<std::string> read(size_t at, const std::string& key, Consistency level, Duration timeout = 2s) {
+    Services& n = node(at);
+    TablePtr table = n.schema.table("ks", "t");
+    ReadCommand command;
+    command.table = table->number;
+    command.token = token(key);
+    command.partition_key = key;
+    command.slices = {{}};
+    auto page = run(at, n.coordinator.read(table, command, level, machine(at).executor().now() + timeout));
+    if (!page) return std::unexpected(page.error());
+    if (page->partitions.empty() || page->partitions[0].rows.empty()) return "";
+    return std::string(page->partitions[0].rows[0].row.cells.at(0).value);
+  }
+  /// What one node stores, tombstones included.
+  std::map<Bytes, Bytes> stored(size_t at) {
+    std::map<Bytes, Bytes> all;
+    auto it = node(at).replica.iterate({token_key(16, INT64_MIN), {}, false});
+    for (it.seek_first(); it.valid(); it.next()) all[Bytes(it.key())] = Bytes(it.value());
+    return all;
+  }
+  void down(size_t i) {
+    machine(i).crash(sim::Crash::kill);
+    simulation.run_for(5s);
+  }
+  void up(size_t i) {
+    machine(i).start();
+    settle();
+  }
+  bool equal() { return stored(0) == stored(1) && stored(1) == stored(2); }
+};
+
+using Kind = RequestFailure::Kind;
+
+TEST(Coordinator, EveryLevelWorksWithAllUp) {
+  Cluster cluster;
+  for (Consistency level :
+       {Consistency::one, Consistency::two, Consistency::three, Consistency::quorum, Consistency::all,
+        Consistency::local_quorum, Consistency::each_quorum, Consistency::local_one}) {
+    for (size_t at = 0; at < machines; ++at) {
+      const std::string key = fmt::format("{}-{}", to_string(level), at);
+      ASSERT_TRUE(cluster.write(at, key, "v", level)) << key;
+      EXPECT_EQ(cluster.read(at, key, Consistency::quorum).value_or("none"), "v") << key;
+      auto got = cluster.read(at, key, level);
+      ASSERT_TRUE(got) << key;
+    }
+  }
+  ASSERT_TRUE(cluster.write(0, "any", "v", Consistency::any));
+  EXPECT_EQ(cluster.read(0, "any", Consistency::any).error().kind, Kind::invalid);
+  EXPECT_EQ(cluster.write(0, "serial", "v", Consistency::serial).error().kind, Kind::invalid);
+  cluster.simulation.run_for(1s);
+  EXPECT_TRUE(cluster.equal());
+}
+
+TEST(Coordinator, NodesThatAreDownMakeLevelsUnavailableAtOnce) {
+  Cluster cluster;
+  cluster.down(2);
+  ASSERT_TRUE(cluster.write(0, "a", "v", Consistency::quorum));
+  ASSERT_TRUE(cluster.write(0, "a", "v", Consistency::two));
+  auto all = cluster.write(0, "a", "v", Consistency::all);
+  ASSERT_FALSE(all);
+  EXPECT_EQ(all.error().kind, Kind::unavailable);
+  EXPECT_EQ(all.error().required, 3u);
+  EXPECT_EQ(all.error().received, 2u);
+  EXPECT_EQ(cluster.read(1, "a", Consistency::three).error().kind, Kind::unavailable);
+  EXPECT_EQ(cluster.read(1, "a", Consistency::quorum).value_or("none"), "v");
+  cluster.down(1);
+  EXPECT_EQ(cluster.write(0, "b", "v", Consistency::quorum).error().kind, Kind::unavailable);
+  EXPECT_EQ(cluster.read(0, "b", Consistency::quorum).error().kind, Kind::unavailable);
+  ASSERT_TRUE(cluster.write(0, "b", "v", Consistency::one));
+  EXPECT_EQ(cluster.read(0, "b", Consistency::local_one).value_or("none"), "v");
+}
+
+TEST(Coordinator, SilentReplicasTimeOutBeforeTheyAreSuspected) {
+  Cluster cluster;
+  cluster.machine(1).freeze(60s);
+  cluster.machine(2).freeze(60s);
+  auto written = cluster.write(0, "a", "v", Consistency::quorum, 300ms);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().kind, Kind::timeout);
+  EXPECT_EQ(written.error().received, 1u);
+  EXPECT_EQ(written.error().required, 2u);
+  auto read = cluster.read(0, "a", Consistency::quorum, 100ms);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, Kind::timeout);
+  EXPECT_TRUE(read.error().data_present);
+  cluster.simulation.run_for(5s);
+  EXPECT_EQ(cluster.write(0, "a", "v", Consistency::quorum).error().kind, Kind::unavailable);
+}
+
+TEST(Coordinator, ReadsGoRoundASlowReplica) {
+  Cluster cluster;
+  ASSERT_TRUE(cluster.write(0, "a", "v", Consistency::all));
+  cluster.machine(1).freeze(400ms);
+  const Instant began = cluster.simulation.now();
+  EXPECT_EQ(cluster.read(0, "a", Consistency::quorum).value_or("none"), "v");
+  EXPECT_LT(cluster.simulation.now() - began, 300ms);
+}
+
+TEST(Coordinator, HintsArriveWhenTheReplicaIsBackEvenAfterARestartOfTheirHolder) {
+  for (bool dropped : {false, true}) {
+    Cluster cluster(1, dropped ? std::optional(Defect::drop_hint) : std::nullopt);
+    cluster.down(2);
+    for (int i = 0; i < 300; ++i) ASSERT_TRUE(cluster.write(0, fmt::format("k{}", i), "v", Consistency::quorum));
+    ASSERT_TRUE(cluster.write(0, "k7", "", Consistency::quorum));
+    cluster.simulation.run_for(1s);
+    if (!dropped) EXPECT_EQ(cluster.node(0).hints.waiting(), 301u);
+    cluster.machine(0).crash(sim::Crash::power);
+    cluster.machine(0).start();
+    cluster.up(2);
+    cluster.simulation.run_for(20s);
+    EXPECT_EQ(cluster.equal(), !dropped) << "the planted bug is seen";
+    EXPECT_EQ(cluster.node(0).hints.waiting(), 0u);
+  }
+}
+
+TEST(Coordinator, AnyIsContentWithAHint) {
+  Cluster cluster;
+  cluster.down(1);
+  cluster.down(2);
+  ASSERT_TRUE(cluster.write(0, "a", "v", Consistency::any));
+  cluster.machine(1).start();
+  cluster.up(2);
+  cluster.simulation.run_for(10s);
+  EXPECT_TRUE(cluster.equal());
+}
+
+/// Replicas that differ: hints are planted to be dropped, so only reads and comparison can repair.
+struct Diverged : Cluster {
+  explicit Diverged(std::optional<Defect> more = std::nullopt) : Cluster(3, Defect::drop_hint), second(more) {
+    EXPECT_TRUE(write(0, "old", "1", Consistency::all));
+    EXPECT_TRUE(write(0, "gone", "1", Consistency::all));
+    down(2);
+    EXPECT_TRUE(write(0, "old", "2", Consistency::quorum));
+    EXPECT_TRUE(write(0, "gone", "", Consistency::quorum));
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(write(0, fmt::format("n{}", i), "v", Consistency::quorum));
+    Defects defects;
+    defects.plant(Defect::drop_hint);
+    if (more) defects.plant(*more);
+    for (uint32_t i = 0; i < machines; ++i) {
+      machine(i).set_process([defects](sim::Machine& m) { return std::make_unique<Node>(m, defects); });
+      if (i < 2) machine(i).crash(sim::Crash::kill);
+      machine(i).start();
+    }
+    settle();
+    EXPECT_FALSE(equal());
+  }
+  std::optional<Defect> second;
+};
+
+TEST(Coordinator, ReadRepairRepairsBeforeItAnswers) {
+  Diverged cluster;
+  EXPECT_EQ(cluster.read(2, "old", Consistency::one).value_or("none"), "1") << "the stale replica asks itself";
+  EXPECT_EQ(cluster.read(2, "old", Consistency::quorum).value_or("none"), "2");
+  EXPECT_EQ(cluster.read(2, "old", Consistency::one).value_or("none"), "2");
+  EXPECT_EQ(cluster.read(2, "gone", Consistency::all).value_or("none"), "");
+  EXPECT_EQ(cluster.read(2, "gone", Consistency::one).value_or("none"), "");
+  EXPECT_GT(cluster.node(2).coordinator.counters().read_repairs, 0u);
+}
+
+TEST(Coordinator, StaleReadRepairIsSeen) {
+  Diverged cluster(Defect::stale_read_repair);
+  EXPECT_EQ(cluster.read(2, "old", Consistency::quorum).value_or("none"), "1");
+}
+
+TEST(Coordinator, QuorumOffByOneIsSeen) {
+  Diverged cluster(Defect::quorum_off_by_one);
+  EXPECT_EQ(cluster.read(2, "old", Consistency::quorum).value_or("none"), "1");
+}
+
+TEST(AntiEntropy, MakesReplicasEqualToTheByte) {
+  for (bool planted : {false, true}) {
+    Diverged cluster(planted ? std::optional(Defect::repair_ignores_tombstones) : std::nullopt);
+    auto before = cluster.run(0, cluster.node(0).anti_entropy.verify(cluster.machine(0).executor().now() + 60s));
+    ASSERT_TRUE(before);
+    EXPECT_FALSE(before->empty());
+    Status rebuilt = cluster.run(2, cluster.node(2).anti_entropy.rebuild(cluster.machine(2).executor().now() + 100s));
+    ASSERT_TRUE(rebuilt) << rebuilt.error().to_string();
+    EXPECT_EQ(cluster.equal(), !planted);
+    EXPECT_EQ(cluster.read(2, "gone", Consistency::one).value_or("none"), planted ? "1" : "");
+    auto after = cluster.run(1, cluster.node(1).anti_entropy.verify(cluster.machine(1).executor().now() + 60s));
+    ASSERT_TRUE(after);
+    EXPECT_EQ(after->empty(), !planted);
+  }
+}
+
+TEST(AntiEntropy, GoesRoundByItself) {
+  Diverged cluster;
+  for (size_t i = 0; i < machines; ++i) cluster.node(i).anti_entropy.start();
+  cluster.simulation.run_for(60s);
+  EXPECT_TRUE(cluster.equal());
+}
+
+TEST(ReplicaService, RequestsOfAnotherEpochAreRefused) {
+  for (bool planted : {false, true}) {
+    Cluster cluster(1, planted ? std::optional(Defect::accept_wrong_epoch) : std::nullopt);
+    auto& node = cluster.node(1);
+    const Shard* shard = node.cluster.find("ks", 5);
+    TablePtr table = node.schema.table("ks", "t");
+    Mutation mutation(table->number, 5, "k");
+    Row row;
+    row.deletion = {1, 1};
+    mutation.add_row("", row);
+    const RequestView stale{0, {{shard->id, Epoch{shard->epoch.value + 1}}}};
+    Status written =
+        cluster.run(1, node.service.write(stale, mutation.encoded(), cluster.machine(1).executor().now() + 1s));
+    EXPECT_EQ(written.has_value(), planted);
+    if (!written) EXPECT_EQ(written.error().code, ErrorCode::wrong_epoch);
+    const RequestView future{node.metadata.applied_index() + 100, {{shard->id, shard->epoch}}};
+    Status waited =
+        cluster.run(1, node.service.write(future, mutation.encoded(), cluster.machine(1).executor().now() + 1s));
+    if (!planted) EXPECT_EQ(waited.error().code, ErrorCode::timeout);
+  }
+}
+
+TEST(Coordinator, LoggedBatchesFinishAfterTheCoordinatorDied) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Cluster cluster(seed);
+    auto& node = cluster.node(0);
+    TablePtr table = node.schema.table("ks", "t");
+    std::vector<TableMutation> batch;
+    for (int i = 0; i < 20; ++i) {
+      const std::string key = fmt::format("b{}", i);
+      Mutation mutation(table->number, Cluster::token(key), key);
+      Row row;
+      Cell cell;
+      cell.column = 2;
+      cell.timestamp_us = 1;
+      cell.value = "v";
+      row.cells.push_back(cell);
+      mutation.add_row("", row);
+      batch.push_back({table, std::move(mutation)});
+    }
+    cluster.machine(0).spawn([](Services& n, std::vector<TableMutation> all) -> Task<void> {
+      (void)co_await n.coordinator.write_all(std::move(all), true, Consistency::quorum,
+                                             n.machine.executor().now() + 5s);
+    }(node, std::move(batch)));
+    cluster.simulation.run_for(Duration(cluster.simulation.random().below(3'000'000)));
+    cluster.machine(0).crash(sim::Crash::power);
+    cluster.machine(0).start();
+    cluster.settle();
+    cluster.simulation.run_for(5s);
+    int there = 0;
+    for (int i = 0; i < 20; ++i)
+      there += cluster.read(1, fmt::format("b{}", i), Consistency::quorum).value_or("none") == "v";
+    EXPECT_TRUE(there == 0 || there == 20) << "seed " << seed << ": " << there;
+  }
+}
+
+TEST(Coordinator, RangeReadsSeeEveryRowOnce) {
+  Cluster cluster;
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(cluster.write(i % 3, fmt::format("k{}", i), "v", Consistency::quorum));
+  auto& node = cluster.node(1);
+  TablePtr table = node.schema.table("ks", "t");
+  for (uint32_t limit : {1000u, 7u}) {
+    ReadCommand command;
+    command.table = table->number;
+    command.single = false;
+    command.row_limit = limit;
+    std::map<Bytes, int> seen;
+    for (int pages = 0; pages < 300; ++pages) {
+      auto page = cluster.run(
+          1, node.coordinator.read(table, command, Consistency::quorum, cluster.machine(1).executor().now() + 2s));
+      ASSERT_TRUE(page);
+      for (auto& partition : page->partitions) ++seen[partition.key];
+      if (page->complete) break;
+      command = resume(command, page->next);
+    }
+    EXPECT_EQ(seen.size(), 200u);
+    for (auto& [key, times] : seen) EXPECT_EQ(times, 1) << key;
+  }
+}
+
+}  // namespace
+}  // namespace asterism::datastore

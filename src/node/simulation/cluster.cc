@@ -1,0 +1,66 @@
+#include "node/simulation/cluster.h"
+
+namespace asterism::simulation {
+
+SimulatedCluster::SimulatedCluster(sim::Simulation& simulation, ClusterShape shape, JournalChecker& checker)
+    : simulation_(simulation), shape_(std::move(shape)), checker_(checker) {
+  std::vector<MemberConfig> seeds;
+  for (uint32_t i = 0; i < shape_.nodes; ++i) {
+    sim::MachineOptions options;
+    options.name = fmt::format("n{}", i + 1);
+    sim::Machine& machine = simulation_.add_machine(std::move(options));
+    seeds.push_back({NodeId{i + 1}, machine.name(), machine.host(), 7000});
+  }
+  for (uint32_t i = 0; i < shape_.clients; ++i) {
+    sim::MachineOptions options;
+    options.name = fmt::format("client{}", i + 1);
+    simulation_.add_machine(std::move(options));
+  }
+  for (uint32_t i = 0; i < shape_.nodes; ++i) {
+    sim::Machine& machine = simulation_.machine(i);
+    NodeConfig config;
+    config.id = NodeId{i + 1};
+    config.name = machine.name();
+    config.address = machine.host();
+    config.data_folder = "/";
+    config.seeds = seeds;
+    configs_.push_back(config);
+    if (shape_.skip_sync) machine.disk().store().set_sync_skipped("");
+    machine.set_process([this, config](sim::Machine& on) -> std::unique_ptr<sim::Process> {
+      return std::make_unique<NodeProcess>(on, config, shape_.tuning, checker_);
+    });
+    machine.start();
+  }
+  for (uint32_t i = 0; i < shape_.clients; ++i) {
+    client_machine(i).set_process([](sim::Machine&) { return std::make_unique<ClientProcess>(); });
+    client_machine(i).start();
+  }
+}
+
+SimulatedCluster::~SimulatedCluster() {
+  for (size_t i = simulation_.machine_count(); i-- > 0;)
+    if (simulation_.machine(i).running()) simulation_.machine(i).crash(sim::Crash::kill);
+}
+
+std::vector<sim::Machine*> SimulatedCluster::node_machines() {
+  std::vector<sim::Machine*> machines;
+  for (size_t i = 0; i < nodes(); ++i) machines.push_back(&node_machine(i));
+  return machines;
+}
+
+NodeProcess* SimulatedCluster::process(size_t node) { return static_cast<NodeProcess*>(node_machine(node).process()); }
+
+Node* SimulatedCluster::serving(size_t node) {
+  NodeProcess* running = process(node);
+  return running == nullptr ? nullptr : running->serving();
+}
+
+bool SimulatedCluster::all_serving() {
+  for (size_t i = 0; i < nodes(); ++i) {
+    Node* node = serving(i);
+    if (node == nullptr || node->state() != NodeState::serving) return false;
+  }
+  return true;
+}
+
+}  // namespace asterism::simulation
