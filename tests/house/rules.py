@@ -202,7 +202,7 @@ def wrong_sizes(tree):
         lines = tree.text(name).splitlines()
         if len(lines) > LINES_MAX:
             wrong.append(f"{name}: {len(lines)} lines, and {LINES_MAX} is the most")
-        if name.endswith((".h", ".cc", ".py")):
+        if name.endswith((".h", ".cc")):
             wrong += [f"{name}:{number}: {len(line)} columns" for number, line in enumerate(lines, 1)
                       if len(line) > WIDTH_MAX and "http" not in line]
     return wrong
