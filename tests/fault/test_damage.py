@@ -18,7 +18,7 @@ def flip(path, choose, places):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("what", ["wal/*.wal"])
+@pytest.mark.parametrize("what", ["wal/*.wal", "*.sst"])
 def test_flipped_bits(tmp_path, what):
     choose = random.Random(what)
     with Cluster(tmp_path / "data") as cluster:
