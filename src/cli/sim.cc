@@ -25,7 +25,7 @@ struct SimOptions {
   uint32_t seconds = 15;
   int jobs = 1;
   std::vector<std::string> plant;
-  bool story = false, json = false, worker = false;
+  bool story = false, json = false, until_failure = false, worker = false;
 };
 
 double seconds(Duration time) { return static_cast<double>(time.count()) / 1e9; }
@@ -170,6 +170,7 @@ void SimRunner::settle(Worker& worker) {
 void SimRunner::put(uint64_t seed, Report report) {
   reports_[seed] = std::move(report);
   for (auto it = reports_.find(next_shown_); it != reports_.end(); it = reports_.find(next_shown_)) {
+    if (options_.until_failure && failed_ > 0) return;
     show(it->second);
     reports_.erase(it);
     ++next_shown_;
@@ -236,7 +237,9 @@ int SimRunner::run() {
     }
   }
   show_progress();
-  while (!core_.run_until([&] { return shown_ == options_.seeds || broken_ || interrupted; }, 1h)) {
+  while (!core_.run_until(
+      [&] { return shown_ == options_.seeds || broken_ || interrupted || (options_.until_failure && failed_ > 0); },
+      1h)) {
   }
   for (auto& worker : workers_)
     if (worker->watch && !worker->ended) (void)send_signal(worker->watch->process(), SIGTERM);
@@ -271,6 +274,7 @@ void add_sim(CLI::App& app, Chosen& chosen) {
       ->check(CLI::Range(1, max_jobs));
   sim->add_option("--plant", options->plant, "Plant a bug that the checks must find: " + known_defects())
       ->check([](const std::string& name) { return parse_defect(name) ? "" : "no such defect: " + name; });
+  sim->add_flag("--until-failure", options->until_failure, "Stop after the first seed that fails");
   sim->add_flag("--story", options->story, "Print all that happened, also in runs that pass");
   sim->add_flag("--json", options->json, "Print one line of JSON for each seed");
   sim->add_option("--step", options->step)->group("");
