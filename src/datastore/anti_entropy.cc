@@ -231,6 +231,9 @@ Task<Status> AntiEntropy::repair_shard(ShardId id, bool all_peers, Instant deadl
     std::vector<TablePtr> tables;
     for (const auto& [name, table] : keyspace->tables) tables.push_back(table);
     for (const TablePtr& table : tables) {
+      // The shard may change or go away in every step.
+      shard = cluster_.shard(id);
+      if (shard == nullptr) co_return Status{};
       for (NodeId peer : std::vector<NodeId>(shard->replicas)) {
         shard = cluster_.shard(id);
         if (shard == nullptr) co_return Status{};

@@ -268,6 +268,7 @@ void Node::Parts::make_services() {
   datastore::AntiEntropyOptions repair_options;
   repair_options.defects = tuning.defects;
   repair_options.pause = tuning.repair_pause;
+  repair_options.again_after = tuning.repair_again_after;
   anti_entropy =
       std::make_unique<datastore::AntiEntropy>(repair_options, config.id, ports.executor, *rpc, *metadata, cluster,
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));

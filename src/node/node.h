@@ -43,6 +43,8 @@ struct NodeTuning {
   uint32_t tokens_per_node = 16;
   /// Between two shards that are compared with their other replicas.
   Duration repair_pause = 500ms;
+  /// Before a shard that was found equal and was not written here since is compared again.
+  Duration repair_again_after = std::chrono::minutes(10);
   /// Further sections of the metadata log by name, the same on every node. They outlive the node.
   std::map<std::string, MetadataSection*> sections;
   Defects defects;

@@ -8,6 +8,7 @@ SimulatedCluster::SimulatedCluster(sim::Simulation& simulation, ClusterShape sha
   for (uint32_t i = 0; i < shape_.nodes; ++i) {
     sim::MachineOptions options;
     options.name = fmt::format("n{}", i + 1);
+    options.disk = shape_.disk;
     sim::Machine& machine = simulation_.add_machine(std::move(options));
     seeds.push_back({NodeId{i + 1}, machine.name(), machine.host(), 7000});
   }

@@ -22,6 +22,7 @@ struct ClusterShape {
   uint32_t nodes = 3;
   uint32_t clients = 2;
   NodeTuning tuning;
+  sim::DiskOptions disk;
   bool skip_sync = false;  // the planted defect of that name
 };
 

@@ -18,7 +18,7 @@ constexpr Duration set_up_limit = 60s;
 LoadPlan LoadPlan::from(Random& random, uint32_t nodes, bool damage) {
   LoadPlan plan;
   plan.workers = static_cast<uint32_t>(random.between(4, 12));
-  plan.think_most = Duration(random.between(5'000'000, 60'000'000));
+  plan.think_most = Duration(random.between(20'000'000, 160'000'000));
   plan.patience = Duration(random.between(500'000'000, 4'000'000'000));
   plan.replicas = std::min(nodes, 3u);
   const auto weight = [&](uint32_t most) {

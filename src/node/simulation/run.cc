@@ -31,6 +31,7 @@ NodeTuning tuning_for(Random& random, Defects defects) {
   tuning.snapshot_after_bytes = 1 << 10 << random.below(4);
   tuning.tokens_per_node = static_cast<uint32_t>(random.between(1, 3));
   tuning.repair_pause = sim::random_between(random, 20ms, 200ms);
+  tuning.repair_again_after = sim::random_between(random, 1s, 5s);
   tuning.defects = defects;
   return tuning;
 }
@@ -145,6 +146,11 @@ void Run::all() {
   shape.nodes = nodes_;
   shape.clients = static_cast<uint32_t>(random_.between(2, 4));
   shape.tuning = tuning_for(random_, options_.defects);
+  // Some disks take long to sync, which leaves much to lose when the power fails.
+  if (random_.chance(0.3)) {
+    shape.disk.sync_base = sim::random_between(random_, 1ms, 20ms);
+    shape.disk.sync_tail = sim::random_between(random_, 1ms, 20ms);
+  }
   shape.skip_sync = options_.defects.has(Defect::skip_sync);
   const bool damage = random_.chance(0.35);
   const LoadPlan plan = LoadPlan::from(random_, nodes_, damage);
