@@ -30,7 +30,7 @@ struct SimOptions {
 
 double seconds(Duration time) { return static_cast<double>(time.count()) / 1e9; }
 
-std::string json_of(const RunResult& result) {
+std::string json_of(const RunResult& result, Duration real) {
   JsonLine line;
   line.number("seed", static_cast<int64_t>(result.seed))
       .text("trace", fmt::format("{:016x}", result.trace))
@@ -41,19 +41,21 @@ std::string json_of(const RunResult& result) {
       .number("refused", static_cast<int64_t>(result.refused))
       .number("unknown", static_cast<int64_t>(result.unknown))
       .raw("simulated_s", fmt::format("{:.3f}", seconds(result.simulated)))
-      .raw("real_s", fmt::format("{:.3f}", seconds(result.real)));
+      .raw("real_s", fmt::format("{:.3f}", seconds(real)));
   if (!result.ok()) line.text("failure", result.failure);
   return line.str();
 }
 
 /// Runs seeds one after the other and tells the parent: "S " and a line of the story, "R " and a result.
 int work(const SimOptions& options) {
+  const RealClock clock;
   for (uint64_t seed = options.seed, i = 0; i < options.seeds; ++i, seed += options.step) {
     RunOptions one;
     one.seed = seed;
     one.nodes = options.nodes;
     one.faults_for = std::chrono::seconds(options.seconds);
     for (const std::string& name : options.plant) one.defects.plant(*parse_defect(name));
+    const Instant began = clock.now();
     const RunResult result = simulation::run_cluster(one);
     std::string report;
     if (options.story || !result.ok()) {
@@ -61,7 +63,7 @@ int work(const SimOptions& options) {
       for (size_t end; (end = result.story.find('\n', begin)) != std::string::npos; begin = end + 1)
         report += fmt::format("S {}\n", result.story.substr(begin, std::min<size_t>(end - begin, 2000)));
     }
-    report += fmt::format("R {}\n", json_of(result));
+    report += fmt::format("R {}\n", json_of(result, clock.now() - began));
     if (!write_descriptor(child_pipe, report)) return 1;
   }
   return 0;

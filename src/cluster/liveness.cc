@@ -37,6 +37,8 @@ void Liveness::judge(NodeId node, Watched& watched) {
   const bool up = detector_.alive(node, executor_.now());
   if (up == watched.up) return;
   watched.up = up;
+  // What is under way towards a node that fell silent would wait for TCP's patience, also after it is back.
+  if (!up) rpc_.reset(node);
   log_.info("node {} is {}", node, up ? "up" : "suspected to be down");
   for (auto& listener : listeners_) listener(node, up);
 }

@@ -26,14 +26,14 @@ struct RunResult {
   uint64_t unknown = 0;     // of those: nobody answered in time
   uint64_t faults = 0;
   std::string fault_summary;
-  Duration simulated{0}, real{0};
+  Duration simulated{0};
   uint32_t nodes = 0;
   std::string story;  // what happened, line by line
 
   bool ok() const { return failure.empty(); }
 };
 
-/// Takes about as much memory as the cluster's data, and real time as `real` says.
+/// Takes about as much memory as the cluster's data, and no real time but that of computing.
 RunResult run_cluster(const RunOptions& options);
 
 }  // namespace asterism::simulation
