@@ -17,6 +17,7 @@ constexpr const char* log_folder = "wal";
 /// Files that say what this node lost. Made before damage is set aside, removed when it is made good.
 constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
 constexpr const char* damaged_mark = "damaged";        // files of the store, found by reading
+constexpr const char* damaged_log_mark = "log-damaged";
 constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
 constexpr size_t max_voters = 5;
 constexpr Duration poll = 10ms;
@@ -78,6 +79,7 @@ struct Node::Parts {
   Task<Status> open_storage();
   Task<Status> open_once(bool& retry);
   Task<Status> set_aside(const char* folder, const Error& why);
+  Task<Status> set_aside_marked(const Error& why);
   Task<Status> mark(const char* name);
   Task<Status> unmark(const char* name);
   Task<Result<bool>> is_marked(const char* name);
@@ -115,6 +117,25 @@ Task<Status> Node::Parts::set_aside(const char* folder, const Error& why) {
   co_return Status{};
 }
 
+/// Sets aside what is marked as damaged. Files move one by one, so a crash in between must find the mark again: half a
+/// log may look like a whole one.
+Task<Status> Node::Parts::set_aside_marked(const Error& why) {
+  CO_TRY(const bool log_damaged, co_await is_marked(damaged_log_mark));
+  CO_TRY(const bool store_damaged, co_await is_marked(damaged_mark));
+  if (!log_damaged && !store_damaged) co_return Status{};
+  // Positions of a new log begin anew, so the store that counts in the old ones goes as well.
+  CO_TRY_STATUS(co_await set_aside(store_folder, why));
+  hole_accepted = true;
+  if (log_damaged) {
+    log_lost = true;
+    CO_TRY_STATUS(co_await mark(recovering_mark));
+    CO_TRY_STATUS(co_await set_aside(log_folder, why));
+    CO_TRY_STATUS(co_await unmark(damaged_log_mark));
+  }
+  if (store_damaged) CO_TRY_STATUS(co_await unmark(damaged_mark));
+  co_return Status{};
+}
+
 Task<Status> Node::Parts::mark(const char* name) {
   CO_TRY(const bool already, co_await is_marked(name));
   if (already) co_return Status{};
@@ -136,16 +157,13 @@ Task<Result<bool>> Node::Parts::is_marked(const char* name) {
 Task<Status> Node::Parts::open_storage() {
   for (const char* folder : {store_folder, log_folder}) CO_TRY_STATUS(co_await make_directory(ports.disk, folder));
   CO_TRY_STATUS(co_await sync_directory(ports.disk, ""));
-  CO_TRY(const bool damaged, co_await is_marked(damaged_mark));
-  if (damaged) {
-    CO_TRY_STATUS(co_await set_aside(store_folder, {ErrorCode::corrupt, "a read found damage"}));
-    CO_TRY_STATUS(co_await unmark(damaged_mark));
-    hole_accepted = true;
-  }
   // At most the log and the store are set aside, one after the other.
+  Error why{ErrorCode::corrupt, "an earlier start or a read found damage"};
   for (int attempt = 0;; ++attempt) {
     bool retry = false;
+    CO_TRY_STATUS(co_await set_aside_marked(why));
     Status opened = co_await open_once(retry);
+    if (!opened) why = opened.error();
     if (opened || !retry || attempt == 3) co_return opened;
   }
 }
@@ -172,7 +190,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   auto opened = co_await KeyValueStore::open(ports.disk, store_options);
   if (!opened) {
     retry = opened.error().code == ErrorCode::corrupt;
-    if (retry) CO_TRY_STATUS(co_await set_aside(store_folder, opened.error()));
+    if (retry) CO_TRY_STATUS(co_await mark(damaged_mark));
     co_return fail(opened.error());
   }
   store = std::move(*opened);
@@ -200,13 +218,9 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   if (!log_opened) {
     retry = log_opened.error().code == ErrorCode::corrupt;
     if (retry) {
-      // Positions of a new log begin anew, so the store that counts in the old ones goes as well.
-      log_lost = true;
       replica.reset();
       store.reset();
-      CO_TRY_STATUS(co_await mark(recovering_mark));
-      CO_TRY_STATUS(co_await set_aside(log_folder, log_opened.error()));
-      CO_TRY_STATUS(co_await set_aside(store_folder, log_opened.error()));
+      CO_TRY_STATUS(co_await mark(damaged_log_mark));
     }
     co_return fail(log_opened.error());
   }
@@ -218,7 +232,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
     replica.reset();
     store.reset();
     retry = true;
-    CO_TRY_STATUS(co_await set_aside(store_folder, hole));
+    CO_TRY_STATUS(co_await mark(damaged_mark));
     hole_accepted = true;
     co_return fail(hole);
   }

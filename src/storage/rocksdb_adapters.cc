@@ -113,6 +113,8 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
   out.write_buffer_size = options.memtable_bytes * 8;
   out.arena_block_size = 64u << 10;
   out.max_write_buffer_number = 4;
+  // Nothing goes on by itself after an error: the owner gives the store up.
+  out.max_bgerror_resume_count = 0;
   out.max_write_buffer_size_to_maintain = 0;
   out.disable_auto_compactions = !options.background_compaction;
   if (!options.background_compaction) {

@@ -46,8 +46,12 @@ def test_flipped_bits(tmp_path, what):
 
         def right_rows():
             right = 0
-            for k, (ok, rows) in zip(text, execute_concurrent_with_args(
-                    session, select, ((k,) for k in text), concurrency=64, raise_on_first_error=False)):
+            try:
+                answers = execute_concurrent_with_args(session, select, ((k,) for k in text), concurrency=64,
+                                                       raise_on_first_error=False)
+            except Exception:  # the driver gives up where its only node starts anew under it
+                return 0
+            for k, (ok, rows) in zip(text, answers):
                 row = rows.one() if ok else None
                 if ok and row is not None:
                     assert row.v == text[k], f"a wrong row was served for {k}"

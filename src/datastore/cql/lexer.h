@@ -14,13 +14,14 @@ namespace asterism::cql {
   X(access, 1)                                                                                                         \
   X(add, 0)                                                                                                            \
   X(aggregate, 1)                                                                                                      \
-  X(aggregates, 1) X(all, 1) X(allow, 0) X(alter, 0) X(and, 0) X(ann, 1) X(apply, 0) X(as, 1) X(asc, 0) X(ascii, 2) X( \
-      authorize, 0) X(batch, 0) X(begin, 0) X(between, 1) X(bigint, 2) X(blob, 2) X(boolean, 2) X(by, 0) X(called, 1)  \
-      X(cast, 1) X(check, 1) X(cidrs, 1) X(cluster, 1) X(clustering, 1) X(columnfamilies, 1) X(columnfamily, 0) X(     \
-          compact, 1) X(contains, 1) X(count, 1) X(counter, 2) X(create, 0) X(custom, 1) X(datacenters, 1) X(date, 2)  \
-          X(decimal, 2) X(default, 1) X(delete, 0) X(desc, 0) X(describe, 0) X(distinct, 1) X(double, 2) X(drop, 0) X( \
-              duration, 2) X(entries, 0) X(execute, 0)                                                                 \
-              X(exists, 1) X(false, 0) X(filtering, 1) X(finalfunc, 1) X(float, 2) X(from, 0) X(frozen, 1) X(full, 0)  \
+  X(aggregates, 1)                                                                                                     \
+  X(all, 1) X(allow, 0) X(alter, 0) X(and, 0) X(ann, 1) X(apply, 0) X(as, 1) X(asc, 0) X(ascii, 2) X(authorize, 0) X(  \
+      batch, 0) X(begin, 0) X(between, 1) X(bigint, 2) X(blob, 2) X(boolean, 2) X(by, 0) X(called, 1) X(cast, 1)       \
+      X(check, 1) X(cidrs, 1) X(cluster, 1) X(clustering, 1) X(columnfamilies, 1) X(columnfamily, 0) X(compact, 1) X(  \
+          contains, 1) X(count, 1) X(counter, 2) X(create, 0) X(custom, 1) X(datacenters, 1) X(date, 2) X(decimal, 2)  \
+          X(default, 1) X(delete, 0) X(desc, 0) X(describe, 0) X(distinct, 1) X(double, 2) X(drop, 0) X(duration, 2)   \
+              X(entries, 0) X(execute, 0) X(exists, 1) X(false, 0) X(filtering, 1) X(finalfunc, 1) X(float, 2) X(      \
+                  from, 0) X(frozen, 1) X(full, 0)                                                                     \
                   X(function, 1) X(functions, 1) X(generated, 1) X(grant, 0) X(group, 1) X(hashed, 1) X(identity, 1)   \
                       X(if, 0) X(in, 0) X(index, 0) X(indexes, 1) X(inet, 2) X(infinity, 0) X(initcond, 1) X(input, 1) \
                           X(insert, 0) X(int, 2) X(internals, 1) X(into, 0) X(is, 0) X(json, 1) X(key, 1) X(keys, 1)   \

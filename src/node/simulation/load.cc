@@ -35,7 +35,7 @@ LoadPlan LoadPlan::from(Random& random, uint32_t nodes, bool damage) {
   plan.growing_from = damage ? 2 : 1;
   plan.growing_to = static_cast<uint32_t>(random.between(plan.growing_from, std::min(nodes, 5u)));
   plan.expiring = weight(1);
-  plan.journal = weight(2);
+  plan.journal = random.chance(0.3) ? 12 : weight(2);
   plan.churn = random.chance(0.5) ? static_cast<uint32_t>(random.between(1, 2)) : 0;
   return plan;
 }
