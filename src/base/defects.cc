@@ -6,8 +6,6 @@ std::string_view to_string(Defect defect) {
   switch (defect) {
     case Defect::skip_sync:
       return "skip_sync";
-    case Defect::accept_stale_term:
-      return "accept_stale_term";
     case Defect::quorum_off_by_one:
       return "quorum_off_by_one";
     case Defect::drop_hint:

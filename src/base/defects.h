@@ -9,7 +9,6 @@ namespace asterism {
 
 enum class Defect : uint8_t {
   skip_sync,                   // the disk says that it synced and did not
-  accept_stale_term,           // Raft takes messages of an old term for new ones
   quorum_off_by_one,           // a coordinator is content with one acknowledgement too few
   drop_hint,                   // a mutation for a replica that was down is forgotten
   repair_ignores_tombstones,   // replicas exchange live cells only

@@ -200,7 +200,6 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   host_options.tick = tuning.raft_tick;
   host_options.snapshot_after_bytes = tuning.snapshot_after_bytes;
   host_options.recovering = log_lost;
-  host_options.defects = tuning.defects;
   host = std::make_unique<raft::Host>(
       host_options, ports.executor, ports.clock, ports.random,
       [this](NodeId to, Bytes batch) { rpc->send(to, rpc_method::raft, std::move(batch)); }, log.child("raft"));

@@ -322,7 +322,6 @@ void Host::receive(NodeId from, BytesView batch) {
     }
     Group* group = find(message->group);
     if (group == nullptr) continue;
-    if (options_.defects.has(Defect::accept_stale_term)) message->term = std::max(message->term, group->raft->term());
     group->raft->step(std::move(*message));
     touch(*group);
   }

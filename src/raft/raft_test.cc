@@ -247,6 +247,9 @@ uint64_t found_after(PlantedBug bug, uint32_t nodes, Weather weather, uint64_t s
 constexpr Weather rough{.loss = 0.15, .crash = 0.02, .partition = 0.02, .steps = 6000};
 
 TEST(RaftPlantedBug, forgotten_vote_is_found) { EXPECT_NE(found_after(PlantedBug::forget_vote, 3, rough, 200), 0U); }
+TEST(RaftPlantedBug, section_5_1_accepting_stale_terms_is_found) {
+  EXPECT_NE(found_after(PlantedBug::accept_stale_term, 3, rough, 200), 0U);
+}
 TEST(RaftPlantedBug, lying_disk_is_found) { EXPECT_NE(found_after(PlantedBug::lying_disk, 3, rough, 50), 0U); }
 TEST(RaftPlantedBug, short_commit_quorum_is_found) {
   EXPECT_NE(found_after(PlantedBug::forged_append_ack, 3, rough, 50), 0U);

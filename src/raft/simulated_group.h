@@ -20,6 +20,7 @@ enum class PlantedBug {
   forged_vote,        // a refusal is turned into a vote
   count_old_terms,    // followers are told to commit whatever a majority stores (Figure 3.7)
   silent_amnesia,     // a wiped node comes back as if nothing had happened
+  accept_stale_term,  // messages of an old term count as new ones
   forged_heartbeat,   // heartbeats are acknowledged by followers that never got them
 };
 

@@ -295,6 +295,7 @@ void SimulatedGroup::deliver(Message message) {
   ByteReader in(wire);
   Result<Message> decoded = decode(in, message.from, message.to);
   ASSERT(decoded.has_value() && in.at_end() && describe(*decoded) == describe(message));
+  if (options_.bug == PlantedBug::accept_stale_term) decoded->term = std::max(decoded->term, n.raft->term());
   n.raft->step(std::move(*decoded));
   pump(message.to.value);
 }

@@ -9,8 +9,7 @@ import pytest
 ASTERISM = os.environ["ASTERISM"]
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 
-# Seeds within which each planted bug must be found, with some to spare. Whole clusters do not show accept_stale_term
-# within 130 seeds, so it is not in this list.
+# Seeds within which each planted bug must be found, with some to spare.
 FOUND_WITHIN = {
     "skip_sync": 20,
     "quorum_off_by_one": 10,
