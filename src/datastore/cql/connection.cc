@@ -1,6 +1,7 @@
 #include "datastore/cql/connection.h"
 
 #include <bit>
+#include <charconv>
 
 #include "datastore/cql/system_tables.h"
 #include "runtime/timeout.h"
@@ -152,9 +153,14 @@ bool Connection::check_state(const Work& work) {
 void Connection::start_up(const wire::Startup& startup, int16_t stream) {
   auto wanted = startup.find("CQL_VERSION");
   if (!wanted) return send_error(CqlErrorCode::protocol_error, "Missing value CQL_VERSION in STARTUP message", stream);
-  if (!wanted->starts_with("3."))
+  // As Cassandra has it: drivers announce 3.0.0 as well as 4.0.0 and speak the CQL that the server offers.
+  unsigned major = 0;
+  std::from_chars(wanted->data(), wanted->data() + wanted->size(), major);
+  if (major < 3)
     return send_error(CqlErrorCode::protocol_error,
-                      fmt::format("CQL version {} is not supported; the version offered is {}", *wanted, cql_version),
+                      fmt::format("CQL version {} is not supported by the binary protocol (supported version are >= "
+                                  "3.0.0)",
+                                  *wanted),
                       stream);
   auto compression = wire::Compression::none;
   if (auto name = startup.find("COMPRESSION"); name && !name->empty()) {

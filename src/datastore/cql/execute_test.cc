@@ -240,6 +240,9 @@ TEST_F(Execute, ErrorsOfConditions) {
   EXPECT_EQ(run("INSERT INTO t (k, j) VALUES (1)"), "error: Unmatched column names/values");
   EXPECT_EQ(run("UPDATE t SET v = 1 WHERE k = 1 AND j = 1 AND a = 1 AND b = 1 IF v = 2"),
             "error: Lightweight transactions are not supported yet");
+  for (const char* conditional : {"INSERT INTO t (k, j, a, b) VALUES (1, 2, 3, 4) IF NOT EXISTS",
+                                  "UPDATE t SET v = 1 WHERE k = 1 AND j = 1 AND a = 1 AND b = 1 IF EXISTS"})
+    EXPECT_EQ(run(conditional), "error: Lightweight transactions are not supported yet");
   EXPECT_EQ(error_of("SELECT FROM").code, wire::CqlErrorCode::syntax_error);
 }
 

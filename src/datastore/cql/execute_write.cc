@@ -19,6 +19,7 @@ class WriteRun {
 
   /// Adds what a statement changes. `values` and the plan must outlive the run.
   Task<Answer<void>> add(const WritePlan& plan, std::span<const wire::Value> values) {
+    if (plan.conditional) co_return invalid("{}", no_transactions);
     const Bindings bound = bindings(values);
     WriteContext context{timestamp_us_, executor_.now_s(options_), [this] { return executor_.next_timestamp_us(); },
                          &executor_.random_};

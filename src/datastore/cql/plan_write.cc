@@ -7,8 +7,6 @@ namespace asterism::cql {
 
 namespace {
 
-constexpr const char* no_transactions = "Lightweight transactions are not supported yet";
-
 Answer<void> plan_using(const Using& using_, WritePlan& plan, MarkerSpecs& specs) {
   if (using_.timestamp) {
     TRY(plan.timestamp.emplace(), plan_timestamp(*using_.timestamp, plan.table.get(), specs));
@@ -135,11 +133,11 @@ Answer<Expression> plan_timestamp(const Term& term, const Table* table, MarkerSp
 
 Answer<WritePlanPtr> plan_insert(const Insert& insert, TablePtr table, MarkerSpecs& specs) {
   TRY_STATUS(refuse_counters(*table));
-  if (insert.if_not_exists) return invalid("{}", no_transactions);
   if (insert.json) return invalid("INSERT JSON is not supported yet");
   if (insert.columns.size() != insert.values.size()) return invalid("Unmatched column names/values");
   if (insert.columns.empty()) return invalid("No columns provided to INSERT");
   auto plan = std::make_shared<WritePlan>();
+  plan->conditional = insert.if_not_exists;
   plan->kind = WritePlan::Kind::insert;
   plan->table = table;
   std::vector<Relation> keys;
@@ -181,10 +179,11 @@ Answer<WritePlanPtr> plan_insert(const Insert& insert, TablePtr table, MarkerSpe
 }
 
 Answer<WritePlanPtr> plan_update(const Update& update, TablePtr table, MarkerSpecs& specs) {
-  if (update.if_exists || !update.conditions.empty()) return invalid("{}", no_transactions);
+  if (!update.conditions.empty()) return invalid("{}", no_transactions);
   TRY_STATUS(refuse_counters(*table));
   auto plan = std::make_shared<WritePlan>();
   plan->kind = WritePlan::Kind::update;
+  plan->conditional = update.if_exists;
   plan->table = table;
   for (const Assignment& assignment : update.assignments) {
     TRY(ColumnChange change, plan_assignment(assignment, *table, specs));
@@ -210,10 +209,11 @@ Answer<WritePlanPtr> plan_update(const Update& update, TablePtr table, MarkerSpe
 }
 
 Answer<WritePlanPtr> plan_delete(const Delete& statement, TablePtr table, MarkerSpecs& specs) {
-  if (statement.if_exists || !statement.conditions.empty()) return invalid("{}", no_transactions);
+  if (!statement.conditions.empty()) return invalid("{}", no_transactions);
   TRY_STATUS(refuse_counters(*table));
   auto plan = std::make_shared<WritePlan>();
   plan->kind = WritePlan::Kind::delete_;
+  plan->conditional = statement.if_exists;
   plan->table = table;
   for (const Deletion& deletion : statement.deletions) {
     TRY(const Column* column, find_column(*table, deletion.column));

@@ -32,7 +32,11 @@ struct WritePlan {
   std::optional<Expression> timestamp, ttl;
   /// All clustering columns are fixed: rows are addressed one by one. Otherwise ranges or the static row.
   bool addresses_rows = false;
+  /// IF [NOT] EXISTS: may be prepared, so that programs which seldom use it start, and is refused when executed.
+  bool conditional = false;
 };
+
+inline constexpr const char* no_transactions = "Lightweight transactions are not supported yet";
 
 struct BatchPlan {
   Batch::Kind kind = Batch::Kind::logged;
