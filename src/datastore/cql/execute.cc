@@ -2,24 +2,12 @@
 
 #include <algorithm>
 
-#include "cluster/metadata_service.h"
 #include "datastore/cql/plan_schema.h"
 #include "datastore/cql/plan_write.h"
 
 namespace asterism::cql {
 
 namespace {
-
-class MetadataSchemaChanges final : public SchemaChanges {
- public:
-  explicit MetadataSchemaChanges(MetadataService& metadata) : metadata_(metadata) {}
-  Task<Result<Bytes>> propose(Bytes command, Instant deadline) override {
-    return metadata_.propose(datastore::Schema::section_name, std::move(command), deadline);
-  }
-
- private:
-  MetadataService& metadata_;
-};
 
 Outcome refused(wire::ErrorResponse error) { return {std::move(error), {}}; }
 
@@ -42,10 +30,6 @@ wire::CqlErrorCode code_of(ErrorCode code) {
 }
 
 }  // namespace
-
-std::unique_ptr<SchemaChanges> make_schema_changes(MetadataService& metadata) {
-  return std::make_unique<MetadataSchemaChanges>(metadata);
-}
 
 StatementExecutor::StatementExecutor(Catalog catalog, datastore::TableService& tables, SchemaChanges& changes,
                                      const Clock& clock, Random& random)

@@ -81,6 +81,8 @@ ReadPage read_virtual(const VirtualTable& virtual_table, const ReadCommand& comm
   std::ranges::sort(entries, {}, &Entry::at);
   if (command.reversed) std::ranges::reverse(entries);
   ReadPage page;
+  // Rows point into their partition's storage, so the partitions must stay where they are.
+  page.partitions.reserve(entries.size());
   uint32_t taken = 0;
   for (const Entry& entry : entries) {
     const bool same = !page.partitions.empty() && page.partitions.back().key == entry.key;

@@ -241,13 +241,17 @@ Answer<void> Sorter::sort_partition() {
     return {};
   }
   std::vector<std::string> missing;
+  std::vector<size_t> places;  // of each key column's restriction in `partition`
   bool keyed = true;
   for (size_t i = 0; i < table.partition_key_size(); ++i) {
-    auto found =
-        std::ranges::find(partition, &table.partition_column(i), [](const Restriction& c) { return c.columns[0]; });
+    auto found = std::ranges::find_if(partition,
+                                      [&](const Restriction& r) { return &r.column() == &table.partition_column(i); });
     if (found == partition.end()) {
       missing.push_back(table.partition_column(i).name);
-    } else if (found->op != Operator::equal && found->op != Operator::in) {
+      continue;
+    }
+    places.push_back(static_cast<size_t>(found - partition.begin()));
+    if (found->op != Operator::equal && found->op != Operator::in) {
       if (use != WhereUse::select || !allow_filtering) {
         return invalid(
             "Only EQ and IN relation are supported on the partition key (unless you use the token() function{})",
@@ -261,11 +265,9 @@ Answer<void> Sorter::sort_partition() {
   }
   if (keyed && missing.empty()) {
     plan.partitions = WherePlan::Partitions::keys;
-    for (size_t i = 0; i < table.partition_key_size(); ++i) {
-      auto found =
-          std::ranges::find(partition, &table.partition_column(i), [](const Restriction& c) { return c.columns[0]; });
-      plan.partition_in |= found->op == Operator::in;
-      plan.partition.push_back(std::move(*found));
+    for (size_t place : places) {
+      plan.partition_in |= partition[place].op == Operator::in;
+      plan.partition.push_back(std::move(partition[place]));
     }
     return {};
   }
