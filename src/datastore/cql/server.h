@@ -15,7 +15,7 @@
 namespace asterism::cql {
 
 struct CqlServerOptions {
-  NodeId self;
+  NodeId self = {};
   std::string cluster_name = "asterism";
 
   // Bounds of one connection. Reading stops at them, which pushes back on the client.
