@@ -1,7 +1,7 @@
 #include "datastore/cql/describe.h"
 
 #include "datastore/cql/parser.h"
-#include "datastore/cql/server_rig.h"
+#include "datastore/cql/server_test.h"
 
 namespace asterism::cql::testing {
 namespace {

@@ -1,6 +1,6 @@
 #include "datastore/cql/system_tables.h"
 
-#include "datastore/cql/server_rig.h"
+#include "datastore/cql/server_test.h"
 
 namespace asterism::cql::testing {
 namespace {
