@@ -26,13 +26,6 @@ bool Liveness::up(NodeId node) const {
   return it != watched_.end() && it->second.up;
 }
 
-void Liveness::note_refused(NodeId node) {
-  auto it = watched_.find(node);
-  if (it == watched_.end()) return;
-  detector_.refused(node);
-  judge(node, it->second);
-}
-
 void Liveness::judge(NodeId node, Watched& watched) {
   const bool up = detector_.alive(node, executor_.now());
   if (up == watched.up) return;

@@ -28,8 +28,6 @@ class Liveness {
   bool up(NodeId node) const;
   /// Called when a node that is watched goes up or down.
   void on_change(std::function<void(NodeId, bool up)> listener) { listeners_.push_back(std::move(listener)); }
-  /// A call to the node was refused, timed out or succeeded: evidence beside the pings.
-  void note_refused(NodeId node);
 
  private:
   struct Watched {
