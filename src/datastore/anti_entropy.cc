@@ -126,13 +126,15 @@ Task<Result<Bytes>> AntiEntropy::serve_rows(RpcRequest request) {
   CO_TRY(const RequestView view, RequestView::decode(in));
   CO_TRY(const ReadCommand command, ReadCommand::decode(in));
   CO_TRY_STATUS(co_await service_.admit(view, request.deadline));
-  CO_TRY(const ReadResult result, replica_.read(command));
-  co_return result.encode();
+  co_return replica_.read(command);
 }
 
 Task<Result<ReadResult>> AntiEntropy::rows(NodeId node, const RequestView& view, const ReadCommand& command,
                                            Instant deadline) {
-  if (node == self_) co_return replica_.read(command);
+  if (node == self_) {
+    CO_TRY(const Bytes own, replica_.read(command));
+    co_return ReadResult::decode(own);
+  }
   Bytes request;
   ByteWriter out(request);
   view.encode(out);

@@ -160,6 +160,14 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   const Requirement& requirement = routed->requirement;
   const uint32_t alive = count_up(requirement.counted, liveness_);
   if (alive < requirement.required) co_return std::unexpected(unavailable(consistency, requirement.required, alive));
+  if (requirement.only(options_.self)) {
+    Status written = co_await with_deadline(deadline, replicas_.write_own(mutation));
+    if (written) co_return Served<void>{};
+    Tally one;
+    one.required = 1;
+    one.count_error(written.error());
+    co_return std::unexpected(one.describe(consistency));
+  }
 
   auto state = std::make_shared<WriteState>();
   state->hint_counts = consistency == Consistency::any;
@@ -188,9 +196,7 @@ Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Co
     co_return std::unexpected(failure(RequestFailure::Kind::invalid,
                                       fmt::format("Mutation of {} bytes is too large for the maximum size of {}",
                                                   mutation.size(), Mutation::max_bytes)));
-  auto view = MutationView::decode(mutation);
-  ASSERT(view.has_value());
-  const int64_t token = view->token;
+  const int64_t token = MutationView::token_of(mutation);
   for (bool sent_before = false;; sent_before = true) {
     bool retry = false;
     auto served = co_await write_once(table, mutation, token, consistency, deadline, retry);
@@ -297,7 +303,7 @@ Status Coordinator::start() {
 
 // Reads.
 
-struct Coordinator::ReadState : Tally {
+struct Coordinator::ReadState : Tally, std::enable_shared_from_this<ReadState> {
   size_t spare = 0;  // replicas that could still be asked
   RequestView view;
   ReadCommand command;
@@ -337,21 +343,29 @@ Task<void> Coordinator::read_from(std::shared_ptr<ReadState> state, NodeId node,
   } else {
     state->count_error(reply.error());
   }
-  if (state->over()) state->changed.wake_all();
+  if (state->over() || !reply) state->changed.wake_all();
 }
 
-/// Asks replicas that were left out, one after the other, when those asked take longer than usual or fail.
-Task<void> Coordinator::speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare) {
-  for (NodeId node : spare) {
-    const uint32_t failed_before = state->failures + state->timeouts;
-    const Duration wait = std::clamp<Duration>(usual_read_ * 4, 2ms, 200ms);
-    const Instant until = executor_.now() + wait;
-    while (executor_.now() < until && state->failures + state->timeouts == failed_before && !state->ready())
-      co_await sleep_for(wait / 4);
-    if (state->ready()) co_return;
-    ++counters_.speculations;
-    --state->spare;
-    ask(state, node, false);
+/// Waits for the answers. Replicas that were left out are asked, one after the other, when those asked take longer than
+/// usual or fail.
+Task<void> Coordinator::gather(ReadState& state, std::span<const NodeId> spare) {
+  state.spare = spare.size();
+  Timer hurry(executor_);
+  uint32_t failed = 0;
+  Instant until = Instant::never();
+  while (!state.over()) {
+    const bool late = executor_.now() >= until, more_failed = state.failures + state.timeouts > failed;
+    if (state.spare > 0 && (late || more_failed)) {
+      ++counters_.speculations;
+      ask(state.shared_from_this(), spare[spare.size() - state.spare--], false);
+      failed = state.failures + state.timeouts;
+      until = Instant::never();
+    }
+    if (state.spare > 0 && until == Instant::never()) {
+      until = executor_.now() + std::clamp<Duration>(usual_read_ * 4, 2ms, 200ms);
+      hurry.arm(until, [&state] { state.changed.wake_all(); });
+    }
+    co_await state.changed.wait();
   }
 }
 
@@ -402,14 +416,25 @@ Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCo
   return Route{std::move(requirement), view_of(covered)};
 }
 
-Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadCommand& asked, Consistency consistency,
+/// The page of a range that was cut where the replicas change is not the last one.
+static void end_page(const ReadCommand& command, BytesView asked_to, ReadPage& page) {
+  if (command.single || !page.complete || command.to.size() < 12 || command.to == asked_to) return;
+  page.complete = false;
+  page.next = command.to;
+}
+
+Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route& route, Consistency consistency,
                                               Instant deadline, bool& retry) {
-  retry = false;
-  auto state = std::make_shared<ReadState>();
-  state->command = asked;
-  auto routed = route_read(table, state->command, consistency);
-  if (!routed) co_return std::unexpected(failure_of(routed.error()));
-  const Requirement& requirement = routed->requirement;
+  const Requirement& requirement = route.requirement;
+  const bool own = std::ranges::find(requirement.counted, options_.self) != requirement.counted.end();
+  if (own && requirement.required == 1) {
+    // What cannot be read here, another replica may have.
+    if (auto encoded = replicas_.read_own(command)) {
+      auto live = live_page(std::move(*encoded), command.now_s);
+      if (!live) co_return std::unexpected(failure_of(live.error()));
+      co_return std::move(*live);
+    }
+  }
   std::vector<NodeId> up;
   for (NodeId node : requirement.counted)
     if (liveness_.up(node)) up.push_back(node);
@@ -417,15 +442,13 @@ Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadC
     co_return std::unexpected(unavailable(consistency, requirement.required, static_cast<uint32_t>(up.size())));
   if (auto self = std::ranges::find(up, options_.self); self != up.end()) std::rotate(up.begin(), self, self + 1);
 
+  auto state = std::make_shared<ReadState>();
+  state->command = command;
   state->required = requirement.required;
-  state->view = routed->view;
+  state->view = route.view;
   state->deadline = deadline;
   for (uint32_t i = 0; i < requirement.required; ++i) ask(state, up[i], i > 0);
-  TaskGroup speculation(executor_);
-  state->spare = up.size() - requirement.required;
-  if (state->spare > 0) speculation.spawn(speculate(state, {up.begin() + requirement.required, up.end()}));
-  while (!state->over()) co_await state->changed.wait();
-  speculation.cancel();
+  co_await gather(*state, std::span(up).subspan(requirement.required));
   if (!state->ready()) {
     retry = state->wrong_epoch;
     RequestFailure failed = state->describe(consistency);
@@ -434,28 +457,19 @@ Task<Served<ReadPage>> Coordinator::read_once(const TablePtr& table, const ReadC
   }
 
   const auto data = std::ranges::find(state->answers, false, &ReadState::Answer::digest_only);
-  const uint64_t digest = digest_of(data->bytes);
-  const bool equal = std::ranges::all_of(state->answers, [&](const ReadState::Answer& answer) {
-    if (!answer.digest_only) return digest_of(answer.bytes) == digest;
-    return answer.bytes.size() == 8 && load_little_endian<uint64_t>(answer.bytes.data()) == digest;
-  });
-  const Bytes covered_to = state->command.to;
-  Served<ReadPage> page;
-  if (equal || options_.defects.has(Defect::stale_read_repair)) {
-    auto result = ReadResult::decode(data->bytes);
-    auto live = result ? live_page(std::move(*result), asked.now_s) : Result<ReadPage>(fail(result.error()));
-    if (!live) co_return std::unexpected(failure_of(live.error()));
-    page = std::move(*live);
-  } else {
+  const uint64_t digest = state->answers.size() > 1 ? digest_of(data->bytes) : 0;
+  const bool equal =
+      state->answers.size() == 1 || std::ranges::all_of(state->answers, [&](const ReadState::Answer& answer) {
+        if (!answer.digest_only) return digest_of(answer.bytes) == digest;
+        return answer.bytes.size() == 8 && load_little_endian<uint64_t>(answer.bytes.data()) == digest;
+      });
+  if (!equal && !options_.defects.has(Defect::stale_read_repair)) {
     ++counters_.digest_mismatches;
-    page = co_await reconcile(state, *routed, deadline, retry);
+    co_return co_await reconcile(state, route, deadline, retry);
   }
-  if (page && !asked.single && page->complete && !covered_to.empty() && covered_to != asked.to &&
-      covered_to.size() >= 12) {
-    page->complete = false;
-    page->next = covered_to;
-  }
-  co_return page;
+  auto live = live_page(std::move(data->bytes), command.now_s);
+  if (!live) co_return std::unexpected(failure_of(live.error()));
+  co_return std::move(*live);
 }
 
 /// Replicas differ: reads everything from as many as the level wants, repairs those that lack something, and answers
@@ -520,7 +534,7 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
     failed.data_present = true;
     co_return std::unexpected(std::move(failed));
   }
-  auto live = live_page(std::move(merged->merged), state->command.now_s);
+  auto live = live_page(merged->merged.encode(), state->command.now_s);
   if (!live) co_return std::unexpected(failure_of(live.error()));
   limit_page(state->command, *live);
   co_return std::move(*live);
@@ -531,16 +545,23 @@ Task<Served<ReadPage>> Coordinator::read(TablePtr table, ReadCommand command, Co
   ++counters_.reads;
   auto permit = requests_.try_acquire();
   if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
+  const Bytes asked_to = command.to;
   while (true) {
+    auto routed = route_read(table, command, consistency);
+    if (!routed) co_return std::unexpected(failure_of(routed.error()));
     bool retry = false;
-    auto page = co_await read_once(table, command, consistency, deadline, retry);
-    if (page) co_return page;
+    auto page = co_await read_once(command, *routed, consistency, deadline, retry);
+    if (page) {
+      end_page(command, asked_to, *page);
+      co_return page;
+    }
     page.error().consistency = consistency;
     if (!retry || executor_.now() + retry_delay >= deadline) {
       ++counters_.failures;
       co_return page;
     }
     co_await sleep_for(retry_delay);
+    command.to = asked_to;
   }
 }
 

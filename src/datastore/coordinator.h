@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "datastore/hints.h"
 #include "datastore/replica_service.h"
@@ -54,12 +55,12 @@ class Coordinator final : public TableService {
   Task<Served<void>> write_encoded(TablePtr table, Bytes mutation, Consistency consistency, Instant deadline);
   Task<void> finish_batch(Bytes key, Bytes value);
 
-  Task<Served<ReadPage>> read_once(const TablePtr& table, const ReadCommand& command, Consistency consistency,
-                                   Instant deadline, bool& retry);
+  Task<Served<ReadPage>> read_once(ReadCommand& command, const Route& route, Consistency consistency, Instant deadline,
+                                   bool& retry);
   void ask(const std::shared_ptr<ReadState>& state, NodeId node, bool digest_only);
   Task<void> read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only);
   Task<Served<ReadPage>> reconcile(std::shared_ptr<ReadState> state, const Route& route, Instant deadline, bool& retry);
-  Task<void> speculate(std::shared_ptr<ReadState> state, std::vector<NodeId> spare);
+  Task<void> gather(ReadState& state, std::span<const NodeId> spare);
   Result<Route> route_read(const TablePtr& table, ReadCommand& command, Consistency consistency) const;
 
   CoordinatorOptions options_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "datastore/read_page.h"
 #include "runtime/sim/seeded_random.h"
 
 namespace asterism::datastore {
@@ -101,8 +102,12 @@ using LiveRows = std::map<std::pair<Bytes, Bytes>, Bytes>;  // partition and clu
 
 void collect(const ReadPage& page, LiveRows& out) {
   for (const auto& partition : page.partitions)
-    for (const auto& row : partition.rows)
-      out[{partition.key, row.clustering}] = row.row.cells.empty() ? Bytes("-") : Bytes(row.row.cells[0].value);
+    for (const auto& stored : partition.rows) {
+      Row row;
+      ASSERT_TRUE(partition.read(stored, row));
+      out[{Bytes(partition.key), Bytes(stored.clustering)}] =
+          row.cells.empty() ? Bytes("-") : Bytes(row.cells[0].value);
+    }
 }
 
 Bytes random_mutation(Random& random, int64_t at) {
@@ -173,7 +178,7 @@ TEST(MergeResults, PagesOfAnyReplicasShowWhatAllKnowTogether) {
     ReadCommand everything = command;
     everything.row_limit = UINT32_MAX;
     LiveRows expected, got;
-    collect(*live_page(all.read(everything), 0), expected);
+    collect(*live_page(all.read(everything).encode(), 0), expected);
     std::vector<Bytes> order;
     int pages = 0;
     for (; pages < 500; ++pages) {
@@ -183,14 +188,14 @@ TEST(MergeResults, PagesOfAnyReplicasShowWhatAllKnowTogether) {
       ASSERT_TRUE(merged);
       for (size_t i = 0; i < replicas.size(); ++i)
         for (const Bytes& repair : merged->repairs[i]) replicas[i].write(repair);
-      auto page = live_page(std::move(merged->merged), 0);
+      auto page = live_page(merged->merged.encode(), 0);
       ASSERT_TRUE(page);
       limit_page(command, *page);
       size_t rows = 0;
       for (const auto& partition : page->partitions)
         for (const auto& row : partition.rows) {
           ++rows;
-          order.push_back(row.clustering);
+          order.push_back(Bytes(row.clustering));
         }
       ASSERT_LE(rows, command.row_limit) << "seed " << seed;
       collect(*page, got);
@@ -259,7 +264,7 @@ TEST(MergeResults, DamagedAnswersAreCorrupt) {
   a.partitions = {{1, "k", "", "", {{"c", "garbage"}}}};
   b.partitions = {{1, "k", "", "", {{"c", "rubbish"}}}};
   EXPECT_FALSE(merge_results(command, {a, b}));
-  EXPECT_FALSE(live_page(a, 0));
+  EXPECT_FALSE(live_page(a.encode(), 0));
 }
 
 }  // namespace

@@ -39,28 +39,19 @@ void Mutation::add_row(BytesView clustering, const Row& row) {
   add(Place::row, clustering, value);
 }
 
-Result<MutationView> MutationView::decode(BytesView bytes) {
+Result<MutationView> MutationView::split(BytesView bytes) {
   ByteReader in(bytes);
   MutationView view;
   view.table = in.u32_le();
   view.token = static_cast<int64_t>(in.u64_le());
   view.partition_key = in.sized();
-  Row row;
   while (!in.at_end() && !in.failed()) {
     Change change;
     const uint8_t place = in.u8();
     change.place = static_cast<Place>(place);
     change.clustering = in.sized();
     change.value = in.sized();
-    if (in.failed() || place > 2 || (change.place != Place::row && !change.clustering.empty())) {
-      in.fail();
-      break;
-    }
-    if (change.place == Place::head) {
-      TRY(auto head, decode_head(change.value));
-    } else {
-      TRY_STATUS(decode_row(change.value, row));
-    }
+    if (place > 2 || (change.place != Place::row && !change.clustering.empty())) in.fail();
     view.changes.push_back(change);
   }
   if (in.failed() || !in.at_end() || view.changes.empty() || view.partition_key.size() > 65535)
@@ -68,11 +59,24 @@ Result<MutationView> MutationView::decode(BytesView bytes) {
   return view;
 }
 
+Result<MutationView> MutationView::decode(BytesView bytes) {
+  TRY(MutationView view, split(bytes));
+  Row row;
+  for (const Change& change : view.changes) {
+    if (change.place == Place::head) {
+      TRY(auto head, decode_head(change.value));
+    } else {
+      TRY_STATUS(decode_row(change.value, row));
+    }
+  }
+  return view;
+}
+
 Bytes ReadCommand::encode() const {
   Bytes bytes;
   ByteWriter out(bytes);
   out.u32_le(table);
-  out.u8(static_cast<uint8_t>((single ? 1 : 0) | (reversed ? 2 : 0)));
+  out.u8(static_cast<uint8_t>((single ? 1 : 0) | (reversed ? 2 : 0) | (whole_keys ? 4 : 0)));
   out.u32_le(row_limit);
   out.u32_le(per_partition_limit);
   out.u64_le(static_cast<uint64_t>(now_s));
@@ -97,6 +101,7 @@ Result<ReadCommand> ReadCommand::decode(ByteReader& in) {
   const uint8_t flags = in.u8();
   command.single = (flags & 1) != 0;
   command.reversed = (flags & 2) != 0;
+  command.whole_keys = (flags & 4) != 0;
   command.row_limit = in.u32_le();
   command.per_partition_limit = in.u32_le();
   command.now_s = static_cast<int64_t>(in.u64_le());
@@ -115,56 +120,9 @@ Result<ReadCommand> ReadCommand::decode(ByteReader& in) {
     command.from = Bytes(in.sized());
     command.to = Bytes(in.sized());
   }
-  if (in.failed() || flags > 3 || command.partition_key.size() > 65535)
+  if (in.failed() || flags > 7 || command.partition_key.size() > 65535)
     return fail(ErrorCode::corrupt, "a read command is malformed");
   return command;
 }
-
-Bytes ReadResult::encode() const {
-  Bytes bytes;
-  ByteWriter out(bytes);
-  out.u8(complete ? 1 : 0);
-  out.sized(next);
-  out.varint(partitions.size());
-  for (const Partition& partition : partitions) {
-    out.u64_le(static_cast<uint64_t>(partition.token));
-    out.sized(partition.key);
-    out.sized(partition.head);
-    out.sized(partition.static_row);
-    out.varint(partition.rows.size());
-    for (const StoredRow& row : partition.rows) {
-      out.sized(row.clustering);
-      out.sized(row.row);
-    }
-  }
-  return bytes;
-}
-
-Result<ReadResult> ReadResult::decode(BytesView bytes) {
-  ByteReader in(bytes);
-  ReadResult result;
-  result.complete = in.u8() != 0;
-  result.next = Bytes(in.sized());
-  const uint64_t count = in.varint();
-  if (count > in.remaining()) in.fail();
-  for (uint64_t i = 0; i < count && !in.failed(); ++i) {
-    Partition& partition = result.partitions.emplace_back();
-    partition.token = static_cast<int64_t>(in.u64_le());
-    partition.key = Bytes(in.sized());
-    partition.head = Bytes(in.sized());
-    partition.static_row = Bytes(in.sized());
-    const uint64_t rows = in.varint();
-    if (rows > in.remaining()) in.fail();
-    for (uint64_t row = 0; row < rows && !in.failed(); ++row) {
-      StoredRow& stored = partition.rows.emplace_back();
-      stored.clustering = Bytes(in.sized());
-      stored.row = Bytes(in.sized());
-    }
-  }
-  if (in.failed() || !in.at_end()) return fail(ErrorCode::corrupt, "a read result is malformed");
-  return result;
-}
-
-uint64_t digest_of(BytesView encoded_result) { return xxh3(encoded_result, 0x64696765); }
 
 }  // namespace asterism::datastore

@@ -45,6 +45,11 @@ struct MutationView {
 
   /// Checks every value. Errors: corrupt.
   static Result<MutationView> decode(BytesView bytes);
+  /// The same without a look into the values, for what was checked before.
+  static Result<MutationView> split(BytesView bytes);
+  /// Of bytes that a Mutation made.
+  static uint32_t table_of(BytesView bytes) { return load_little_endian<uint32_t>(bytes.data()); }
+  static int64_t token_of(BytesView bytes) { return load_little_endian<int64_t>(bytes.data() + 4); }
 };
 
 /// Rows whose encoded clustering key k has from <= k < to; an empty `to` has no end.
@@ -61,6 +66,7 @@ struct ReadCommand {
   int64_t token = 0;
   Bytes partition_key;
   std::vector<Slice> slices;  // ascending and disjoint; none: no rows, only head and static row
+  bool whole_keys = false;    // each slice is for one row, whose clustering key is its `from`
   bool reversed = false;      // rows in descending order
   // A range: storage keys in [from, to) of this table, whole partitions but for the first. An empty `to`: no end.
   Bytes from, to;
@@ -72,30 +78,5 @@ struct ReadCommand {
   Bytes encode() const;
   static Result<ReadCommand> decode(ByteReader& in);
 };
-
-/// What a replica has: every version it knows in the range it covered, deletions included.
-struct ReadResult {
-  struct StoredRow {
-    Bytes clustering;
-    Bytes row;
-  };
-  struct Partition {
-    int64_t token = 0;
-    Bytes key;
-    Bytes head, static_row;  // empty where there is none
-    std::vector<StoredRow> rows;
-  };
-  std::vector<Partition> partitions;
-  /// Everything that was asked for is there. Otherwise a limit was reached, and what lies at or after `next` is
-  /// missing: a clustering key of the one partition, or a storage key; where reversed, what lies before `next`.
-  bool complete = true;
-  Bytes next;
-
-  Bytes encode() const;
-  static Result<ReadResult> decode(BytesView bytes);
-};
-
-/// A digest of an encoded ReadResult: equal replicas give equal digests.
-uint64_t digest_of(BytesView encoded_result);
 
 }  // namespace asterism::datastore

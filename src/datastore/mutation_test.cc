@@ -80,19 +80,5 @@ TEST(ReadCommand, RoundTripAndEveryTruncation) {
   }
 }
 
-TEST(ReadResult, RoundTripAndEveryTruncation) {
-  ReadResult result;
-  result.complete = false;
-  result.next = "next";
-  result.partitions = {{5, "k", "head", "", {{"c", "row"}, {"d", ""}}}, {6, "l", "", "static", {}}};
-  const Bytes bytes = result.encode();
-  auto decoded = ReadResult::decode(bytes);
-  ASSERT_TRUE(decoded);
-  EXPECT_EQ(decoded->encode(), bytes);
-  EXPECT_EQ(digest_of(decoded->encode()), digest_of(bytes));
-  for (size_t size = 0; size < bytes.size(); ++size)
-    EXPECT_FALSE(ReadResult::decode(BytesView(bytes).substr(0, size))) << size;
-}
-
 }  // namespace
 }  // namespace asterism::datastore

@@ -18,6 +18,7 @@ Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& stor
       store_(store),
       log_(std::move(log)),
       flushed_at_open_(store.flushed_position()),
+      cache_(options.row_cache_bytes),
       tasks_(executor) {}
 
 Replica::~Replica() = default;
@@ -112,6 +113,7 @@ void Replica::apply_durable() {
     Status applied = store_.apply(batch_, last);
     if (!applied && applied.error().code == ErrorCode::overloaded) {
       batch_.clear();
+      cache_.clear();  // it is ahead of the store now
       full_ = true;
       work_.wake_all();
       return;
@@ -131,14 +133,14 @@ void Replica::apply_durable() {
 
 Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload) {
   if (kind == static_cast<uint8_t>(ReplicaRecord::mutation)) {
-    TRY(const MutationView mutation, MutationView::decode(payload));
+    TRY(const MutationView mutation, MutationView::split(payload));
     Bytes key = partition_prefix(mutation.table, mutation.token, mutation.partition_key);
     const size_t prefix_size = key.size();
     for (const auto& change : mutation.changes) {
       key.resize(prefix_size);
       key.push_back(static_cast<char>(change.place));
       key.append(change.clustering);
-      batch.merge(key, change.value);
+      TRY_STATUS(add_change(batch, key, prefix_size, change));
     }
     return {};
   }
@@ -155,6 +157,46 @@ Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payl
     }
   }
   if (in.failed()) return fail(ErrorCode::corrupt, "a record of the tables is malformed");
+  return {};
+}
+
+/// Where the cache knows what is stored, it gets the merged value, and so does the store: then nobody has to merge
+/// there again. Otherwise the store collects versions.
+Status Replica::add_change(KeyValueStore::Batch& batch, BytesView key, size_t prefix_size,
+                           const MutationView::Change& change) {
+  const bool in_top = change.place != Place::row || change.clustering.empty();
+  const BytesView cached_under = in_top ? key.substr(0, prefix_size) : key;
+  const auto cached = cache_.find(cached_under);
+  if (!cached) {
+    batch.merge(key, change.value);
+    return {};
+  }
+  std::optional<PartitionTop> top;
+  if (in_top) {
+    TRY(top, PartitionTop::decode(*cached));
+  }
+  BytesView* part = !in_top                             ? nullptr
+                    : change.place == Place::head       ? &top->head
+                    : change.place == Place::static_row ? &top->static_row
+                                                        : &top->only_row;
+  const BytesView known = part != nullptr ? *part : *cached;
+  Bytes merged;
+  if (known.empty()) {
+    merged = change.value;
+  } else {
+    TRY_STATUS(merge_versions(key, {known, change.value}, merged));
+  }
+  if (part == nullptr) {
+    cache_.put(key, merged);
+  } else {
+    *part = merged;
+    cache_.put(cached_under, top->encode());
+  }
+  // A value that outgrows what was written would multiply the bytes of a wide row that is written in pieces.
+  if (merged.size() <= 2 * change.value.size())
+    batch.put(key, merged);
+  else
+    batch.merge(key, change.value);
   return {};
 }
 
@@ -206,6 +248,7 @@ void Replica::stop(Error error) {
     if (pending.done) pending.done.send(fail(error));
   pending_bytes_ = 0;
   batch_.clear();
+  cache_.clear();
   work_.wake_all();
 }
 
@@ -225,178 +268,8 @@ Status Replica::drop_tables(const std::function<bool(uint32_t)>& wanted) {
     it.seek(to);
   }
   TRY_STATUS(it.status());
+  cache_.clear();
   return drops.empty() ? Status() : store_.apply(drops);
-}
-
-/// Collects one ReadResult.
-class Replica::Reader {
- public:
-  Reader(const Replica& replica, const ReadCommand& command) : replica_(replica), command_(command) {}
-
-  Result<ReadResult> single();
-  Result<ReadResult> range();
-
- private:
-  Status begin_partition(int64_t token, BytesView key, BytesView prefix);
-  void end_partition();
-  Status add_row(BytesView clustering, BytesView value);
-  /// The bound on bytes waits for the first row or partition: a read must get on.
-  bool at_limit() const {
-    return live_rows_ >= command_.row_limit || (progress_ && bytes_ >= replica_.options_.max_result_bytes);
-  }
-  Status scan_slice(KeyValueStore::Iterator& it, const Slice& slice);
-
-  const Replica& replica_;
-  const ReadCommand& command_;
-  ReadResult result_;
-  ReadResult::Partition partition_;
-  Bytes prefix_;  // of the partition, with its place byte for rows
-  PartitionHead head_;
-  Row row_;
-  bool static_live_ = false;
-  uint32_t live_rows_ = 0, live_in_partition_ = 0;
-  uint64_t bytes_ = 0;
-  bool progress_ = false;
-};
-
-Status Replica::Reader::begin_partition(int64_t token, BytesView key, BytesView prefix) {
-  partition_ = {};
-  partition_.token = token;
-  partition_.key = Bytes(key);
-  head_ = {};
-  static_live_ = false;
-  live_in_partition_ = 0;
-  Bytes at(prefix);
-  at.push_back(static_cast<char>(Place::head));
-  TRY(auto head, replica_.store_.get(at));
-  if (head) {
-    TRY(head_, decode_head(*head));
-    partition_.head = std::move(*head);
-  }
-  at.back() = static_cast<char>(Place::static_row);
-  TRY(auto static_row, replica_.store_.get(at));
-  if (static_row) {
-    TRY_STATUS(decode_row(*static_row, row_));
-    row_.hide(head_.deletion);
-    static_live_ = row_.is_live(command_.now_s);
-    partition_.static_row = std::move(*static_row);
-  }
-  bytes_ += partition_.head.size() + partition_.static_row.size() + partition_.key.size();
-  prefix_ = Bytes(prefix);
-  prefix_.push_back(static_cast<char>(Place::row));
-  return {};
-}
-
-void Replica::Reader::end_partition() {
-  progress_ = true;
-  if (partition_.rows.empty() && partition_.head.empty() && partition_.static_row.empty()) return;
-  // A partition with live static columns and no row is a row to the client.
-  if (live_in_partition_ == 0 && static_live_) ++live_rows_;
-  result_.partitions.push_back(std::move(partition_));
-}
-
-Status Replica::Reader::add_row(BytesView clustering, BytesView value) {
-  TRY_STATUS(decode_row(value, row_));
-  row_.hide(head_.deletion_of(clustering));
-  if (row_.is_live(command_.now_s)) {
-    ++live_rows_;
-    ++live_in_partition_;
-  }
-  bytes_ += clustering.size() + value.size() + 8;
-  progress_ = true;
-  partition_.rows.push_back({Bytes(clustering), Bytes(value)});
-  return {};
-}
-
-Status Replica::Reader::scan_slice(KeyValueStore::Iterator& it, const Slice& slice) {
-  const Bytes from = prefix_ + slice.from, to = slice.to.empty() ? after_prefix(prefix_) : prefix_ + slice.to;
-  if (!slice.to.empty() && slice.from >= slice.to) return {};
-  if (command_.reversed) {
-    it.seek_for_previous(to);
-    if (it.valid() && it.key() == to) it.previous();
-  } else {
-    it.seek(from);
-  }
-  while (it.valid() && (command_.reversed ? it.key() >= from : it.key() < to)) {
-    const BytesView clustering = it.key().substr(prefix_.size());
-    if (at_limit() || live_in_partition_ >= command_.per_partition_limit) {
-      result_.complete = false;
-      // Reversed, what lies before `next` is missing: the row at hand is the first of it.
-      result_.next = Bytes(clustering);
-      if (command_.reversed) result_.next.push_back('\0');
-      return {};
-    }
-    TRY_STATUS(add_row(clustering, it.value()));
-    command_.reversed ? it.previous() : it.next();
-  }
-  return it.status();
-}
-
-Result<ReadResult> Replica::Reader::single() {
-  const Bytes prefix = partition_prefix(command_.table, command_.token, command_.partition_key);
-  TRY_STATUS(begin_partition(command_.token, command_.partition_key, prefix));
-  const bool whole_key = command_.slices.size() == 1 && command_.slices[0] == Slice{};
-  if (whole_key && command_.row_limit >= 1) {
-    // The only row of a table without clustering columns, or the first of all rows: try the cheap way first.
-    TRY(auto value, replica_.store_.get(prefix_));
-    if (value) {
-      TRY_STATUS(add_row({}, *value));
-      end_partition();
-      return std::move(result_);
-    }
-  }
-  if (!command_.slices.empty()) {
-    auto it = replica_.store_.iterate({prefix, after_prefix(prefix), true});
-    const size_t count = command_.slices.size();
-    for (size_t i = 0; i < count && result_.complete; ++i)
-      TRY_STATUS(scan_slice(it, command_.slices[command_.reversed ? count - 1 - i : i]));
-  }
-  end_partition();
-  return std::move(result_);
-}
-
-Result<ReadResult> Replica::Reader::range() {
-  Bytes end = token_key(command_.table + 1, INT64_MIN).substr(0, 4);
-  if (!command_.to.empty() && command_.to < end) end = command_.to;
-  auto it = replica_.store_.iterate({token_key(command_.table, INT64_MIN).substr(0, 4), end, false});
-  it.seek(command_.from);
-  bool open = false;
-  Bytes prefix;
-  while (it.valid()) {
-    TRY(const KeyParts parts, split_key(it.key()));
-    if (!open || parts.prefix != prefix) {
-      if (open) end_partition();
-      open = false;
-      if (at_limit()) {
-        result_.complete = false;
-        result_.next = Bytes(parts.prefix);
-        return std::move(result_);
-      }
-      prefix = Bytes(parts.prefix);
-      TRY_STATUS(begin_partition(parts.token, parts.partition_key, prefix));
-      open = true;
-    }
-    if (parts.place != Place::row) {
-      it.next();
-    } else if (live_in_partition_ >= command_.per_partition_limit) {
-      it.seek(after_prefix(prefix));
-    } else if (at_limit()) {
-      result_.complete = false;
-      result_.next = Bytes(it.key());
-      break;
-    } else {
-      TRY_STATUS(add_row(parts.clustering, it.value()));
-      it.next();
-    }
-  }
-  TRY_STATUS(it.status());
-  if (open) end_partition();
-  return std::move(result_);
-}
-
-Result<ReadResult> Replica::read(const ReadCommand& command) const {
-  Reader reader(*this, command);
-  return command.single ? reader.single() : reader.range();
 }
 
 }  // namespace asterism::datastore

@@ -6,7 +6,8 @@
 
 #include "base/defects.h"
 #include "base/log.h"
-#include "datastore/mutation.h"
+#include "datastore/read_result.h"
+#include "datastore/row_cache.h"
 #include "datastore/schema.h"
 #include "runtime/one_shot.h"
 #include "runtime/task_group.h"
@@ -23,8 +24,18 @@ inline constexpr uint32_t hints_table = 1, batches_table = 2;
 
 struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet; more is refused as overloaded
-  uint64_t max_result_bytes = 1 << 20;    // of one ReadResult
+  uint64_t max_result_bytes = 1 << 20;    // of one answer
+  uint64_t row_cache_bytes = 8 << 20;
   Defects defects;
+};
+
+/// What is stored of a partition outside of its clustered rows; parts are empty where there is none. `only_row` is the
+/// row of a table without clustering columns. Kept in the row cache as one entry, under the partition's prefix.
+struct PartitionTop {
+  BytesView head, static_row, only_row;
+
+  Bytes encode() const;
+  static Result<PartitionTop> decode(BytesView bytes);
 };
 
 /// Used by one core. Reads see exactly what is durable.
@@ -54,8 +65,8 @@ class Replica {
   };
   Task<Status> write_own(std::vector<Change> changes);
 
-  /// Errors: corrupt (stored bytes are damaged), io.
-  Result<ReadResult> read(const ReadCommand& command) const;
+  /// An encoded ReadResult. Errors: corrupt (stored bytes are damaged), io.
+  Result<Bytes> read(const ReadCommand& command);
   Result<std::optional<Bytes>> get(BytesView key) const { return store_.get(key); }
   KeyValueStore::Iterator iterate(KeyValueStore::Bounds bounds) const { return store_.iterate(std::move(bounds)); }
 
@@ -63,9 +74,10 @@ class Replica {
   Status drop_tables(const std::function<bool(uint32_t number)>& wanted);
 
   struct Counters {
-    uint64_t writes = 0, applied_batches = 0, reads = 0, rows_read = 0, flushes = 0;
+    uint64_t writes = 0, applied_batches = 0, reads = 0, flushes = 0;
   };
   const Counters& counters() const { return counters_; }
+  const RowCache& cache() const { return cache_; }
   uint64_t pending_bytes() const { return pending_bytes_; }
   /// Why the replica stopped, if it did: nothing is written any more.
   const std::optional<Error>& failure() const { return failure_; }
@@ -78,11 +90,16 @@ class Replica {
     OneShot<void>::Sender done;
   };
   class Reader;
+  friend class Reader;
 
   Task<Status> append(uint8_t kind, Bytes payload);
   void expect_durable();
   void apply_durable();
   Status add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload);
+  Status add_change(KeyValueStore::Batch& batch, BytesView key, size_t prefix_size, const MutationView::Change& change);
+  /// Both from the cache or, by it, from the store; the views hold until the cache changes.
+  Result<PartitionTop> top_of(BytesView prefix);
+  Result<BytesView> row_at(BytesView key);
   bool wants_flush() const;
   Task<void> keep_short();
   Task<Status> shorten();
@@ -93,6 +110,8 @@ class Replica {
   Log log_;
   const Position flushed_at_open_;
   WriteAheadLog* wal_ = nullptr;
+  RowCache cache_;
+  Bytes loaded_;  // what was read last past the cache
   std::deque<Pending> pending_;
   uint64_t pending_bytes_ = 0;
   Position required_;

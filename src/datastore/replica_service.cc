@@ -73,13 +73,22 @@ Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Inst
   co_return co_await replica_.write(std::move(mutation));
 }
 
-Task<Result<Bytes>> ReplicaService::read(const RequestView& view, ReadCommand command, bool digest_only,
+Task<Status> ReplicaService::write_own(Bytes mutation) {
+  if (schema_.table(MutationView::table_of(mutation)) == nullptr)
+    co_return fail(ErrorCode::not_found, "the table was dropped");
+  co_return co_await replica_.write(std::move(mutation));
+}
+
+Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
+  if (rebuilding_) return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
+  if (schema_.table(command.table) == nullptr) return fail(ErrorCode::not_found, "the table was dropped");
+  return replica_.read(command);
+}
+
+Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadCommand& command, bool digest_only,
                                          Instant deadline) {
   CO_TRY_STATUS(co_await admit(view, deadline));
-  if (rebuilding_) co_return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
-  if (schema_.table(command.table) == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
-  CO_TRY(const ReadResult result, replica_.read(command));
-  Bytes encoded = result.encode();
+  CO_TRY(Bytes encoded, read_own(command));
   if (!digest_only) co_return encoded;
   Bytes digest;
   ByteWriter(digest).u64_le(digest_of(encoded));
@@ -97,9 +106,9 @@ Task<Result<Bytes>> ReplicaService::serve_read(RpcRequest request) {
   ByteReader in(request.payload);
   CO_TRY(const RequestView view, RequestView::decode(in));
   const bool digest_only = in.u8() != 0;
-  CO_TRY(ReadCommand command, ReadCommand::decode(in));
+  CO_TRY(const ReadCommand command, ReadCommand::decode(in));
   if (!in.at_end()) co_return fail(ErrorCode::corrupt, "a read request is malformed");
-  co_return co_await read(view, std::move(command), digest_only, request.deadline);
+  co_return co_await read(view, command, digest_only, request.deadline);
 }
 
 }  // namespace asterism::datastore

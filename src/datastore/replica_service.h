@@ -36,8 +36,12 @@ class ReplicaService {
   /// Without the network, for requests that this node coordinates itself. Errors beside those of the replica:
   /// wrong_epoch, not_found (the table is gone), timeout.
   Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
+  /// The same for a mutation that this node made, whose view of the cluster is this node's.
+  Task<Status> write_own(Bytes mutation);
   /// The encoded result, or its digest in 8 bytes.
-  Task<Result<Bytes>> read(const RequestView& view, ReadCommand command, bool digest_only, Instant deadline);
+  Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
+  /// The encoded result at once, for a request of this node whose view of the cluster is this node's.
+  Result<Bytes> read_own(const ReadCommand& command);
   /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
   void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
   bool rebuilding() const { return rebuilding_; }

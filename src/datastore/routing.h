@@ -14,6 +14,9 @@ struct Requirement {
   std::vector<NodeId> counted;  // replicas whose answers count
   std::vector<NodeId> others;   // replicas that get writes, but do not count (other datacenters)
   uint32_t required = 0;
+
+  /// Whether that node is the only replica.
+  bool only(NodeId node) const { return others.empty() && counted.size() == 1 && counted[0] == node; }
 };
 
 /// Errors: invalid_argument for levels that make no sense here (SERIAL, ANY for reads).

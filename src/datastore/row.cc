@@ -70,8 +70,26 @@ static bool get_kind(uint8_t raw, Cell& cell) {
   return true;
 }
 
+Result<bool> row_is_live(BytesView bytes, const DeletionTime& hidden_by, int64_t now_s) {
+  // Most rows have a live marker, which stands at the front.
+  ByteReader in(bytes);
+  Cell marker;
+  if ((in.u8() & 1) && get_kind(in.u8(), marker)) {
+    get_stamp(in, marker);
+    if (!in.failed() && marker.is_live(now_s) && !hidden_by.hides(marker.timestamp_us)) return true;
+  }
+  Row row;
+  TRY_STATUS(decode_row(bytes, row));
+  row.hide(hidden_by);
+  return row.is_live(now_s);
+}
+
 Status decode_row(BytesView bytes, Row& row) {
-  row = Row();
+  row.has_marker = false;
+  row.marker = {};
+  row.deletion = {};
+  row.collections.clear();
+  row.cells.clear();
   ByteReader in(bytes);
   const uint8_t flags = in.u8();
   bool valid = flags <= 3;

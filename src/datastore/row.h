@@ -72,6 +72,8 @@ struct Row {
 void encode_row(const Row& row, Bytes& out);
 /// Views in `row` point into `bytes`. Errors: corrupt.
 Status decode_row(BytesView bytes, Row& row);
+/// Whether anything in it is live that `hidden_by` leaves. Errors: corrupt; it reads no further than it must.
+Result<bool> row_is_live(BytesView bytes, const DeletionTime& hidden_by, int64_t now_s);
 
 /// What results when both versions have been written. Also drops what deletions of either hide in the other.
 Row merge_rows(const Row& a, const Row& b);

@@ -1,13 +1,12 @@
 // What a protocol face asks of the data store.
 #pragma once
 
-#include <deque>
 #include <expected>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "datastore/mutation.h"
+#include "datastore/read_page.h"
 #include "datastore/schema.h"
 #include "runtime/task.h"
 
@@ -48,32 +47,6 @@ struct RequestFailure {
 template <class T>
 using Served = std::expected<T, RequestFailure>;
 
-/// One partition of a result: merged from the replicas, what deletions hide taken out, rows without live cells
-/// dropped. Cells may still have expired: check Cell::is_live.
-struct LivePartition {
-  LivePartition() = default;
-  // Never copied: a copy's rows would point into the original's bytes.
-  LivePartition(LivePartition&&) = default;
-  LivePartition& operator=(LivePartition&&) = default;
-
-  int64_t token = 0;
-  Bytes key;
-  Row static_row;
-  struct LiveRow {
-    Bytes clustering;
-    Row row;
-  };
-  std::vector<LiveRow> rows;
-  std::deque<Bytes> storage;  // what the rows' views point into; its elements never move
-};
-
-/// A page of a read. `next` continues it: pass it to resume() for the following page.
-struct ReadPage {
-  std::vector<LivePartition> partitions;
-  bool complete = true;
-  Bytes next;
-};
-
 struct TableMutation {
   TablePtr table;
   Mutation mutation;
@@ -94,8 +67,5 @@ class TableService {
   virtual Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency,
                                       Instant deadline) = 0;
 };
-
-/// The command for what follows a page that was not complete. Limits are the caller's to lower.
-ReadCommand resume(ReadCommand command, const Bytes& next);
 
 }  // namespace asterism::datastore

@@ -205,6 +205,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
       [this](NodeId to, Bytes batch) { rpc->send(to, rpc_method::raft, std::move(batch)); }, log.child("raft"));
   datastore::ReplicaOptions replica_options;
   replica_options.defects = tuning.defects;
+  replica_options.row_cache_bytes = tuning.row_cache_bytes;
   replica = std::make_unique<datastore::Replica>(replica_options, ports.executor, *store, log.child("replica"));
 
   WriteAheadLog::Options log_options;

@@ -175,10 +175,10 @@ std::vector<Result<std::optional<Bytes>>> KeyValueStore::multi_get(std::span<con
   for (size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].IsNotFound() || keys[i] >= reserved_keys)
       out.emplace_back(std::nullopt);
-    else if (statuses[i].ok())
+    else if (Status read = engine_->read_status(statuses[i]); read)
       out.emplace_back(values[i].ToString());
     else
-      out.emplace_back(to_error(statuses[i], engine_->options.path));
+      out.emplace_back(fail(read.error()));
   }
   return out;
 }

@@ -105,19 +105,7 @@ ReadResult MemoryTables::collect(const ReadCommand& command) const {
 Task<Served<ReadPage>> MemoryTables::read(TablePtr, ReadCommand command, datastore::Consistency, Instant) {
   if (failure) co_return std::unexpected(*failure);
   ++reads;
-  ReadResult stored = collect(command);
-  ReadPage page;
-  page.complete = stored.complete;
-  page.next = stored.next;
-  // Rows point into their partition's storage, so the partitions must stay where they are.
-  page.partitions.reserve(stored.partitions.size());
-  for (auto& partition : stored.partitions) {
-    ReadResult one;
-    one.partitions.push_back(std::move(partition));
-    ReadPage live = *datastore::live_page(std::move(one), command.now_s);
-    for (auto& kept : live.partitions) page.partitions.push_back(std::move(kept));
-  }
-  co_return std::move(page);
+  co_return *datastore::live_page(collect(command).encode(), command.now_s);
 }
 
 Fixture::Fixture() {

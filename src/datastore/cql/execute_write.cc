@@ -31,6 +31,7 @@ class WriteRun {
       command.token = read.key.token;
       command.partition_key = read.key.bytes;
       command.now_s = context.now_s;
+      command.whole_keys = true;
       if (read.clustering) {
         command.slices.push_back({*read.clustering, datastore::after_prefix(*read.clustering)});
       }
@@ -39,7 +40,7 @@ class WriteRun {
       if (!page) co_return std::unexpected(to_error(page.error(), std::nullopt));
       pages_.push_back(std::move(*page));
       const auto& partitions = pages_.back().partitions;
-      builder.add_read(read, partitions.empty() ? nullptr : &partitions[0]);
+      CO_TRY_STATUS(answer(builder.add_read(read, partitions.empty() ? nullptr : &partitions[0])));
     }
     co_return builder.apply(mutations_);
   }

@@ -125,7 +125,13 @@ Answer<void> SelectRun::prepare_reads() {
   if (filters_.empty() && !plan_.aggregated()) command.per_partition_limit = per_partition_limit_;
   if (where.partitions == WherePlan::Partitions::keys) {
     TRY(auto keys, partition_keys(where, bindings_));
-    TRY(command.slices, clustering_slices(where, bindings_));
+    command.whole_keys = where.names_whole_keys();
+    if (command.whole_keys) {
+      TRY(const auto rows, clustering_keys(where, bindings_));
+      for (const Bytes& row : rows) command.slices.push_back({row, datastore::after_prefix(row)});
+    } else {
+      TRY(command.slices, clustering_slices(where, bindings_));
+    }
     if (command.slices.empty()) return {};
     for (PartitionKey& key : keys) {
       command.token = key.token;
@@ -245,7 +251,7 @@ Answer<SelectRun::Flow> SelectRun::consume(const ReadPage& page) {
 
 Answer<SelectRun::Flow> SelectRun::consume_partition(const LivePartition& partition, bool continues) {
   if (!partition_ || partition_->token != partition.token || partition_->bytes != partition.key) {
-    partition_ = PartitionKey{partition.token, partition.key};
+    partition_ = PartitionKey{partition.token, Bytes(partition.key)};
     partition_rows_ = 0;
     partition_seen_ = false;
   }
@@ -255,7 +261,8 @@ Answer<SelectRun::Flow> SelectRun::consume_partition(const LivePartition& partit
   for (const auto& live : partition.rows) {
     row_.clear_row();
     TRY_STATUS(answer(row_.set_clustering(live.clustering)));
-    row_.set_cells(live.row, now_s_);
+    TRY_STATUS(answer(partition.read(live, stored_)));
+    row_.set_cells(stored_, now_s_);
     TRY(Flow flow, offer(partition, &live.clustering));
     if (flow == Flow::stop) return flow;
     partition_seen_ = true;
@@ -268,7 +275,7 @@ Answer<SelectRun::Flow> SelectRun::consume_partition(const LivePartition& partit
   return offer(partition, nullptr);
 }
 
-void SelectRun::stop_before(const LivePartition& partition, const Bytes* clustering) {
+void SelectRun::stop_before(const LivePartition& partition, const BytesView* clustering) {
   more_ = true;
   next_.clear();
   if (!commands_[stage_].single) {
@@ -280,7 +287,7 @@ void SelectRun::stop_before(const LivePartition& partition, const Bytes* cluster
   if (commands_[stage_].reversed) next_.push_back('\0');
 }
 
-Answer<SelectRun::Flow> SelectRun::offer(const LivePartition& partition, const Bytes* clustering) {
+Answer<SelectRun::Flow> SelectRun::offer(const LivePartition& partition, const BytesView* clustering) {
   for (const BoundFilter& filter : filters_) {
     if (!matches(filter, row_)) return Flow::go_on;
   }
@@ -303,7 +310,7 @@ Answer<SelectRun::Flow> SelectRun::offer(const LivePartition& partition, const B
 
 // ------------------------------------------------------------------------------------------------------------ groups
 
-Answer<SelectRun::Flow> SelectRun::offer_to_group(const LivePartition& partition, const Bytes* clustering) {
+Answer<SelectRun::Flow> SelectRun::offer_to_group(const LivePartition& partition, const BytesView* clustering) {
   Bytes key;
   ByteWriter out(key);
   for (const Column* column : plan_.group_by) {

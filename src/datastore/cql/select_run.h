@@ -26,9 +26,9 @@ class SelectRun {
   Answer<Flow> consume(const datastore::ReadPage& page);
   Answer<Flow> consume_partition(const datastore::LivePartition& partition, bool continues);
   /// A row with its values in row_; `clustering` is none for static content without rows.
-  Answer<Flow> offer(const datastore::LivePartition& partition, const Bytes* clustering);
-  Answer<Flow> offer_to_group(const datastore::LivePartition& partition, const Bytes* clustering);
-  void stop_before(const datastore::LivePartition& partition, const Bytes* clustering);
+  Answer<Flow> offer(const datastore::LivePartition& partition, const BytesView* clustering);
+  Answer<Flow> offer_to_group(const datastore::LivePartition& partition, const BytesView* clustering);
+  void stop_before(const datastore::LivePartition& partition, const BytesView* clustering);
   void open_group();
   Answer<void> close_group();
   Answer<void> emit(const RowValues& row, const std::vector<MaybeBytes>& aggregates);
@@ -65,6 +65,7 @@ class SelectRun {
   uint32_t emitted_ = 0;
   bool more_ = false;
 
+  datastore::Row stored_;
   RowValues row_;
   std::optional<RowValues> group_;  // the group's first row
   Bytes group_key_;

@@ -12,7 +12,6 @@ namespace asterism::cql {
 using datastore::Cell;
 using datastore::Column;
 using datastore::ColumnKind;
-using datastore::LivePartition;
 using datastore::ReadCommand;
 using datastore::ReadPage;
 using datastore::Row;
@@ -56,16 +55,20 @@ bool is_wanted(const Entry& entry, const ReadCommand& command) {
   });
 }
 
-/// Columns of one kind as cells; collections are one cell with the whole value.
-void add_cells(const datastore::Table& table, const VirtualRow& values, ColumnKind kind, LivePartition& partition,
-               Row& row) {
+/// Columns of one kind as an encoded row; collections are one cell with the whole value. Empty without any.
+Bytes make_row(const datastore::Table& table, const VirtualRow& values, ColumnKind kind) {
+  Row row;
+  row.has_marker = kind == ColumnKind::regular;
   for (size_t i = 0; i < values.size(); ++i) {
     if (table.columns[i].kind != kind || !values[i]) continue;
     Cell cell;
     cell.column = table.columns[i].id;
-    cell.value = partition.storage.emplace_back(*values[i]);
+    cell.value = *values[i];
     row.cells.push_back(cell);
   }
+  Bytes encoded;
+  if (!row.empty()) encode_row(row, encoded);
+  return encoded;
 }
 
 }  // namespace
@@ -80,34 +83,32 @@ ReadPage read_virtual(const VirtualTable& virtual_table, const ReadCommand& comm
   }
   std::ranges::sort(entries, {}, &Entry::at);
   if (command.reversed) std::ranges::reverse(entries);
-  ReadPage page;
-  // Rows point into their partition's storage, so the partitions must stay where they are.
-  page.partitions.reserve(entries.size());
-  uint32_t taken = 0;
+  datastore::ReadResultWriter out;
+  bool complete = true;
+  Bytes next;
+  const Entry* open = nullptr;
+  uint32_t taken = 0, in_partition = 0;
   for (const Entry& entry : entries) {
-    const bool same = !page.partitions.empty() && page.partitions.back().key == entry.key;
-    if (same && page.partitions.back().rows.size() >= command.per_partition_limit) continue;
+    const bool same = open != nullptr && open->key == entry.key;
+    if (same && in_partition >= command.per_partition_limit) continue;
     if (taken >= command.row_limit) {
-      page.complete = false;
-      page.next = command.single ? entry.clustering : entry.at;
-      if (command.reversed) page.next.push_back('\0');
+      complete = false;
+      next = command.single ? entry.clustering : entry.at;
+      if (command.reversed) next.push_back('\0');
       break;
     }
     if (!same) {
-      LivePartition& fresh = page.partitions.emplace_back();
-      fresh.token = entry.token;
-      fresh.key = entry.key;
-      add_cells(table, *entry.row, ColumnKind::static_, fresh, fresh.static_row);
+      if (open != nullptr) out.end_partition();
+      out.begin_partition(entry.token, entry.key, {}, make_row(table, *entry.row, ColumnKind::static_));
+      open = &entry;
+      in_partition = 0;
     }
-    LivePartition& partition = page.partitions.back();
-    LivePartition::LiveRow live;
-    live.clustering = entry.clustering;
-    live.row.has_marker = true;
-    add_cells(table, *entry.row, ColumnKind::regular, partition, live.row);
-    partition.rows.push_back(std::move(live));
+    out.add_row(entry.clustering, make_row(table, *entry.row, ColumnKind::regular));
     ++taken;
+    ++in_partition;
   }
-  return page;
+  if (open != nullptr) out.end_partition();
+  return *datastore::live_page(std::move(out).finish(complete, next), command.now_s);
 }
 
 }  // namespace asterism::cql

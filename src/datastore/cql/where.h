@@ -55,6 +55,8 @@ struct WherePlan {
   bool restricts_others = false;  // static or regular columns
   bool partition_in = false;      // IN on the partition key
   bool fixed_by_equal(const Column& column) const;
+  /// Whether each slice is one row.
+  bool names_whole_keys() const { return fixed_clustering == table->clustering_size(); }
 };
 
 /// Resolves, checks and sorts the relations. Errors: invalid, with Cassandra's texts.

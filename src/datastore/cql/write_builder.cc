@@ -110,11 +110,16 @@ std::vector<WriteBuilder::Read> WriteBuilder::reads() const {
   return found;
 }
 
-void WriteBuilder::add_read(const Read& read, const datastore::LivePartition* partition) {
+Status WriteBuilder::add_read(const Read& read, const datastore::LivePartition* partition) {
   const Row* row = nullptr;
   if (partition != nullptr && !read.clustering) row = &partition->static_row;
-  if (partition != nullptr && read.clustering && !partition->rows.empty()) row = &partition->rows[0].row;
+  if (partition != nullptr && read.clustering && !partition->rows.empty()) {
+    Row& kept = kept_rows_.emplace_back();
+    TRY_STATUS(partition->read(partition->rows[0], kept));
+    row = &kept;
+  }
   stored_[{read.key, read.clustering}] = row;
+  return {};
 }
 
 const Row* WriteBuilder::stored_row(const PartitionKey& key, const std::optional<Bytes>& clustering) const {

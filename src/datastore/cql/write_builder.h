@@ -1,6 +1,7 @@
 // From a planned write and its values to mutations.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 
@@ -48,7 +49,8 @@ class WriteBuilder {
   };
   std::vector<Read> reads() const;
   /// What reads()[i] found; the partition must outlive apply().
-  void add_read(const Read& read, const datastore::LivePartition* partition);
+  /// Errors: corrupt.
+  Status add_read(const Read& read, const datastore::LivePartition* partition);
 
   Answer<void> apply(MutationSet& out);
 
@@ -80,6 +82,7 @@ class WriteBuilder {
   std::vector<Bytes> rows_;  // clustering keys
   int64_t timestamp_us_ = 0;
   uint32_t ttl_s_ = 0;
+  std::deque<datastore::Row> kept_rows_;
   std::map<std::pair<PartitionKey, std::optional<Bytes>>, const datastore::Row*> stored_;
 };
 
