@@ -33,6 +33,9 @@ class Stream {
   /// Sends all pieces in order as one write and completes when the transport has taken every byte, which says nothing
   /// about the peer. Owns the pieces meanwhile. Errors: closed, io; part of the bytes may have been sent.
   virtual void write(std::vector<Bytes> pieces, Callback<void> done) = 0;
+  /// Sends at once what the transport takes right now, a prefix of `bytes`, and says how much: 0 where it takes
+  /// nothing, for which write() waits. Not allowed while a write is under way. Errors: closed, io.
+  virtual Result<size_t> try_write(BytesView bytes) = 0;
   /// Ends both directions now; pending operations complete with `closed`. May be called again.
   virtual void close() = 0;
   virtual Address local_address() const = 0;

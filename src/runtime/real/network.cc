@@ -100,6 +100,16 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
                              });
   }
 
+  Result<size_t> try_write(BytesView bytes) {
+    if (closed) return fail(ErrorCode::closed, "write: closed");
+    if (bytes.empty()) return 0;
+    error_code error;
+    const size_t sent = socket.write_some(boost::asio::buffer(bytes), error);
+    if (error == boost::asio::error::would_block || error == boost::asio::error::interrupted) return 0;
+    if (error) return failure(error, "write");
+    return sent;
+  }
+
   void close() {
     if (std::exchange(closed, true)) return;
     error_code ignored;
@@ -137,6 +147,10 @@ class RealStream final : public Stream {
     ASSERT(!state_->write_done);
     state_->write_done = std::move(done);
     state_->start_write(std::move(pieces));
+  }
+  Result<size_t> try_write(BytesView bytes) override {
+    ASSERT(!state_->write_done);
+    return state_->try_write(bytes);
   }
   void close() override { state_->close(); }
   Address local_address() const override { return state_->local; }

@@ -74,6 +74,38 @@ TEST_F(RealNetworkTest, AReaderThatNeverReadsHoldsTheWriterBack) {
   EXPECT_TRUE(core.run_until([&] { return written; }, 10s));
 }
 
+TEST_F(RealNetworkTest, TryWriteTakesWhatFitsAndWriteGoesOn) {
+  auto [near, far] = pair();
+  Bytes sent(32 << 20, 'x'), got;
+  for (size_t i = 0; i < sent.size(); i += 4093) sent[i] = static_cast<char>(i);
+  EXPECT_EQ(near->try_write({}), 0u);
+  size_t taken = 0;
+  while (taken < sent.size()) {
+    auto more = near->try_write(BytesView(sent).substr(taken));
+    ASSERT_TRUE(more);
+    if (*more == 0) break;
+    taken += *more;
+  }
+  EXPECT_GT(taken, 0u);
+  EXPECT_LT(taken, sent.size()) << "nobody reads";
+  group.spawn([](Stream& to, Bytes rest) -> Task<void> { EXPECT_TRUE(co_await write(to, std::move(rest))); }(
+                                             *near, sent.substr(taken)));
+  run(read_exactly(*far, sent.size(), got));
+  EXPECT_TRUE(got == sent);
+}
+
+TEST_F(RealNetworkTest, TryWriteOfAClosedStreamSaysSo) {
+  auto [near, far] = pair();
+  near->close();
+  EXPECT_EQ(near->try_write("x").error().code, ErrorCode::closed);
+  run([](Stream& stream) -> Task<void> { EXPECT_TRUE((co_await read(stream, 1))->empty()); }(*far));
+  // The peer answers the first byte with a reset, which the sender learns of later.
+  Result<size_t> outcome = far->try_write("x");
+  core.run_until([&] { return !(outcome = far->try_write("x")); }, 10s);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::closed) << outcome.error().to_string();
+}
+
 TEST_F(RealNetworkTest, CloseCompletesPendingOperationsWithClosed) {
   auto [near, far] = pair();
   std::optional<ErrorCode> read_error, later_error;

@@ -12,6 +12,7 @@ class SimStream final : public Stream {
   void write(std::vector<Bytes> pieces, Callback<void> done) override {
     connection_->write(side_, std::move(pieces), std::move(done));
   }
+  Result<size_t> try_write(BytesView bytes) override { return connection_->try_write(side_, bytes); }
   void close() override { connection_->close(side_); }
   Address local_address() const override { return connection_->address(side_); }
   Address remote_address() const override { return connection_->address(1 - side_); }
@@ -36,6 +37,10 @@ Connection::Connection(NetworkFabric& fabric, uint64_t id, Machine& dialler, Add
 
 bool Connection::between(uint32_t a, uint32_t b) const {
   return (index(0) == a && index(1) == b) || (index(0) == b && index(1) == a);
+}
+
+std::unexpected<Error> Connection::lost(const Side& end) {
+  return fail(ErrorCode::closed, "{}", end.closed ? "the stream was closed" : "the connection was reset");
 }
 
 std::unique_ptr<Stream> Connection::attach(int side) {
@@ -64,17 +69,40 @@ void Connection::write(int side, std::vector<Bytes> pieces, Callback<void> done)
     pump(side);
 }
 
+Result<size_t> Connection::try_write(int side, BytesView bytes) {
+  Side& end = sides_[side];
+  ASSERT(!end.write_done);
+  if (end.closed || end.failed) return lost(end);
+  // One in eight finds a buffer that is nearly full.
+  if (fabric_.luck_.below(8) == 0) bytes = bytes.substr(0, fabric_.luck_.below(bytes.size() + 1));
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    const size_t size = segment_size(side, bytes.size() - taken);
+    if (size == 0) break;
+    send(1 - side, Segment::Kind::data, Bytes(bytes.substr(taken, size)));
+    taken += size;
+  }
+  return taken;
+}
+
+/// How many of `size` bytes go as the next segment, for which it takes room in the window; 0 where that is full.
+size_t Connection::segment_size(int side, size_t size) {
+  const NetworkOptions& options = fabric_.options_;
+  size_t& buffered = sides_[1 - side].buffered;
+  if (buffered >= options.window_bytes) return 0;
+  size = std::min({size, options.segment_bytes_max, options.window_bytes - buffered});
+  // Three of four go as one where they fit; the others are cut anywhere.
+  if (fabric_.luck_.below(4) == 0) size = 1 + fabric_.luck_.below(size);
+  buffered += size;
+  return size;
+}
+
 void Connection::pump(int side) {
   Side& end = sides_[side];
-  Side& peer = sides_[1 - side];
-  const NetworkOptions& options = fabric_.options_;
-  while (!end.unsent.empty() && peer.buffered < options.window_bytes) {
+  while (!end.unsent.empty()) {
     Bytes& piece = end.unsent.front();
-    const size_t room = std::min(options.segment_bytes_max, options.window_bytes - peer.buffered);
-    // Three of four go as one where they fit; the others are cut anywhere.
-    size_t size = std::min(piece.size(), room);
-    if (fabric_.luck_.below(4) == 0) size = 1 + fabric_.luck_.below(size);
-    peer.buffered += size;
+    const size_t size = segment_size(side, piece.size());
+    if (size == 0) break;
     if (size == piece.size()) {
       send(1 - side, Segment::Kind::data, std::move(piece));
       end.unsent.pop_front();
@@ -270,7 +298,7 @@ void Connection::serve(int side) {
     auto done = std::move(end.write_done);
     end.write_done = nullptr;
     if (end.closed || end.failed)
-      done(fail(ErrorCode::closed, "{}", end.closed ? "the stream was closed" : "the connection was reset"));
+      done(lost(end));
     else
       done({});
   }
@@ -280,7 +308,7 @@ void Connection::serve(int side) {
 void Connection::serve_read(Side& end, int side) {
   Result<Bytes> result;
   if (end.closed) {
-    result = fail(ErrorCode::closed, "the stream was closed");
+    result = lost(end);
   } else if (!end.received.empty()) {
     Bytes& first = end.received.front();
     if (first.size() <= end.read_max) {
@@ -293,7 +321,7 @@ void Connection::serve_read(Side& end, int side) {
     end.buffered -= result->size();
     room(side);
   } else if (end.failed) {
-    result = fail(ErrorCode::closed, "the connection was reset");
+    result = lost(end);
   } else if (!end.ended) {
     return;
   }

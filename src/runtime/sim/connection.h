@@ -38,6 +38,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Stream> attach(int side);
   void read(int side, size_t max_bytes, Callback<Bytes> done);
   void write(int side, std::vector<Bytes> pieces, Callback<void> done);
+  Result<size_t> try_write(int side, BytesView bytes);
   void close(int side);
   void detach(int side);
   const Address& address(int side) const { return sides_[side].address; }
@@ -85,6 +86,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   NetworkFabric::Link& link_to(int side) { return *links_[side]; }
+  static std::unexpected<Error> lost(const Side& end);
+  size_t segment_size(int side, size_t size);
   void pump(int side);
   void send(int to, Segment::Kind kind, Bytes bytes);
   void arrived(int side);

@@ -82,6 +82,28 @@ TEST_F(NetworkTest, ASlowReaderHoldsTheWriterBack) {
   EXPECT_TRUE(received == expected(100, 50'000));
 }
 
+TEST_F(NetworkTest, TryWriteRespectsTheWindowAndKeepsTheOrder) {
+  const Bytes all = expected(100, 50'000);
+  server.spawn(receive(100ms));
+  client.spawn([](NetworkTest& test, const Bytes& bytes) -> Task<void> {
+    auto stream = (co_await connect(test.client.network(), test.server.address(80))).value();
+    while (test.sent < bytes.size()) {
+      auto taken = stream->try_write(BytesView(bytes).substr(test.sent));
+      EXPECT_TRUE(taken);
+      test.sent += *taken;
+      if (*taken > 0) continue;
+      // What blocks takes no byte; a write waits for room.
+      EXPECT_TRUE(co_await write(*stream, bytes.substr(test.sent, 1000)));
+      test.sent = std::min(test.sent + 1000, bytes.size());
+    }
+  }(*this, all));
+  simulation.run_for(1s);
+  EXPECT_GT(sent, 0u);
+  EXPECT_LE(sent, received.size() + network.options().window_bytes + 50'000);
+  ASSERT_TRUE(simulation.run_until([&] { return ended; }, 300s));
+  EXPECT_TRUE(received == all);
+}
+
 TEST_F(NetworkTest, NobodyListensIsRefusedAndNoPowerIsATimeout) {
   client.spawn(transmit(1, 1));
   simulation.run_for(1s);
@@ -198,6 +220,7 @@ TEST_F(NetworkTest, PortsAreExclusiveAndClosedStreamsSaySo) {
     stream->close();
     EXPECT_EQ((co_await read(*stream, 10)).error().code, ErrorCode::closed);
     EXPECT_EQ((co_await write(*stream, Bytes("x"))).error().code, ErrorCode::closed);
+    EXPECT_EQ(stream->try_write("x").error().code, ErrorCode::closed);
     flag = true;
   }(client, listener->local_address(), done));
   EXPECT_TRUE(simulation.run_until([&] { return done; }, 1s));
