@@ -85,7 +85,7 @@ Task<void> Connection::run() {
 Task<void> Connection::part() {
   parting_ = true;
   backlog_timer_.arm(server_.executor_.now() + part_time, [this] { close(); });
-  while (flushing_ && !closed_) co_await sent_.wait();
+  while (backlog() > 0 && !closed_) co_await sent_.wait();
   // Closing while the client still sends would make its system drop what it has not read yet.
   for (size_t left = part_bytes_max; !closed_;) {
     auto bytes = co_await read(*stream_, read_bytes_least);
@@ -206,7 +206,12 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     run_prepare(std::get<wire::Prepare>(message), stream);
   }
   auto& counters = server_.counters_;
-  const auto taken_us = static_cast<uint64_t>((server_.executor_.now() - started).count() / 1000);
+  const Instant ended = server_.executor_.now();
+  if (!answer_waits_since_)
+    answer_waits_since_ = ended;
+  else if (ended - *answer_waits_since_ >= answers_wait_most)
+    flush();
+  const auto taken_us = static_cast<uint64_t>((ended - started).count() / 1000);
   ++counters
         .latency_us[std::min<size_t>(static_cast<size_t>(std::bit_width(taken_us)), counters.latency_us.size() - 1)];
   --counters.requests_open;
@@ -247,22 +252,47 @@ void Connection::send_envelope(Bytes envelope) {
 
 void Connection::schedule_flush() {
   watch_backlog(false);
-  if (flushing_ || closed_) return;
-  flushing_ = true;
-  server_.tasks_.spawn(flush(shared_from_this()));
+  if (closed_ || sending_bytes_ > 0 || flush_.queued()) return;
+  server_.executor_.post(flush_);
 }
 
-Task<void> Connection::flush([[maybe_unused]] std::shared_ptr<Connection> self) {
-  while (!closed_ && backlog() > 0) {
-    Bytes out = std::exchange(framed_, {});
-    if (out.empty() && encoder_.passthrough()) {
-      out.swap(unframed_);
-    } else {
-      encoder_.encode(unframed_, out);
-      unframed_.clear();
-      if (unframed_.capacity() > kept_capacity_max) unframed_ = Bytes();
+Bytes Connection::take_framed() {
+  Bytes out = std::exchange(framed_, {});
+  if (out.empty() && encoder_.passthrough()) {
+    out.swap(unframed_);
+  } else {
+    encoder_.encode(unframed_, out);
+    unframed_.clear();
+    if (unframed_.capacity() > kept_capacity_max) unframed_ = Bytes();
+  }
+  return out;
+}
+
+void Connection::flush() {
+  answer_waits_since_.reset();
+  if (closed_ || sending_bytes_ > 0) return;
+  Bytes out = take_framed();
+  if (out.empty()) return;
+  auto sent = stream_->try_write(BytesView(out).substr(0, write_bytes_max));
+  if (!sent) return close();
+  server_.counters_.bytes_sent += *sent;
+  if (*sent == out.size()) {
+    if (unframed_.capacity() == 0 && out.capacity() <= kept_capacity_max) {
+      out.clear();
+      unframed_ = std::move(out);
     }
-    sending_bytes_ = out.size();
+    watch_backlog(true);
+    room_.wake_all();
+    sent_.wake_all();
+    return;
+  }
+  out.erase(0, *sent);
+  sending_bytes_ = out.size();
+  server_.tasks_.spawn(drain(shared_from_this(), std::move(out)));
+}
+
+Task<void> Connection::drain([[maybe_unused]] std::shared_ptr<Connection> self, Bytes out) {
+  while (!closed_ && sending_bytes_ > 0) {
     for (size_t sent = 0; sent < out.size() && !closed_;) {
       Bytes piece = out.size() <= write_bytes_max ? std::move(out) : out.substr(sent, write_bytes_max);
       const size_t size = piece.size();
@@ -275,8 +305,10 @@ Task<void> Connection::flush([[maybe_unused]] std::shared_ptr<Connection> self) 
       room_.wake_all();
       if (sending_bytes_ == 0) break;
     }
+    if (closed_) break;
+    out = take_framed();
+    sending_bytes_ = out.size();
   }
-  flushing_ = false;
   sent_.wake_all();
 }
 

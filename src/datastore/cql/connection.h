@@ -7,13 +7,16 @@
 
 namespace asterism::cql {
 
+inline constexpr Duration answers_wait_most = 50us;
+
 /// A request under way, with the bytes that it points into.
 struct Work {
   wire::Envelope envelope;
   wire::Request request;
 };
 
-/// Reads requests and starts them; what they answer is collected and sent in one write. A request that has been started
+/// Reads requests and starts them. What they answer is collected until all that is ready to run has run, but for no
+/// longer than answers_wait_most while later requests still keep the core busy. A request that has been started
 /// runs to its end even where the client goes away, as its effects may be half done; it then holds only itself.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
@@ -57,7 +60,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void send_error(wire::CqlErrorCode code, std::string text, int16_t stream);
   void send_envelope(Bytes envelope);
   void schedule_flush();
-  Task<void> flush(std::shared_ptr<Connection> self);
+  /// Gives the transport what it takes now; drain() waits for the rest.
+  void flush();
+  Bytes take_framed();
+  Task<void> drain(std::shared_ptr<Connection> self, Bytes out);
   void watch_backlog(bool progress);
 
   CqlServer& server_;
@@ -75,10 +81,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   size_t answer_bytes_ = 16 << 10;  // what a request is expected to answer, from the latest answers
   WaitQueue room_;
 
-  Bytes framed_;    // ready for the wire
-  Bytes unframed_;  // envelopes behind it
-  size_t sending_bytes_ = 0;
-  bool flushing_ = false;
+  Bytes framed_;              // ready for the wire
+  Bytes unframed_;            // envelopes behind it
+  size_t sending_bytes_ = 0;  // by drain()
+  struct Flush final : Ready {
+    explicit Flush(Connection& of) : connection(of) {}
+    void run() override { connection.flush(); }
+    Connection& connection;
+  } flush_{*this};
+  std::optional<Instant> answer_waits_since_;
   WaitQueue sent_;
   Timer backlog_timer_;
 };
