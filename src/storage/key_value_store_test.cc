@@ -184,6 +184,7 @@ TEST(KeyValueStore, MalformedOperandsAreCorruptAndHarmNoOtherKey) {
     auto store = must(co_await KeyValueStore::open(rig.disk(), test_options()));
     KeyValueStore::Batch batch;
     batch.merge("bad", "malformed");
+    batch.merge("bad", "x");
     batch.merge("good", "x");
     must(store->apply(batch));
     EXPECT_EQ(store->get("bad").error().code, ErrorCode::corrupt);

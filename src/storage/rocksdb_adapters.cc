@@ -22,6 +22,10 @@ class FunctionMerge final : public rocksdb::MergeOperator {
   explicit FunctionMerge(MergeFunction function) : function_(std::move(function)) {}
   const char* Name() const override { return "asterism.merge"; }
   bool FullMergeV2(const MergeOperationInput& in, MergeOperationOutput* out) const override {
+    if (in.existing_value == nullptr && in.operand_list.size() == 1) {
+      out->existing_operand = in.operand_list[0];
+      return true;
+    }
     std::vector<BytesView> operands;
     operands.reserve(in.operand_list.size());
     for (const auto& operand : in.operand_list) operands.push_back(view(operand));
