@@ -29,6 +29,12 @@ Int load_little_endian(const char* from) {
   return value;
 }
 
+template <class Int>
+void store_little_endian(char* to, Int value) {
+  if constexpr (std::endian::native == std::endian::big) value = std::byteswap(value);
+  std::memcpy(to, &value, sizeof value);
+}
+
 /// Appends to a buffer that the caller owns and that must outlive the writer.
 class ByteWriter {
  public:

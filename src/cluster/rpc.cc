@@ -17,37 +17,61 @@ constexpr size_t max_error_bytes = 4096;
 
 /// What waits to be written on one connection.
 struct Rpc::Connection {
-  std::array<std::deque<Bytes>, 3> queues;  // by priority; a head is followed by its payload, if it has one
+  /// Frames one after another. Small payloads are copied in; a large one is a chunk of its own, which completes the
+  /// chunk before it.
+  struct Chunk {
+    Bytes bytes;
+    bool open = true;        // more frames may be added
+    bool continued = false;  // the last frame's payload is the next chunk
+  };
+  static constexpr size_t full_chunk_bytes = 64 << 10;
+  static constexpr size_t copied_payload_bytes = 8 << 10;
+
+  std::array<std::deque<Chunk>, 3> queues;  // by priority
   size_t queued_bytes = 0;
   size_t serving = 0;
   bool closed = false;
+  Bytes spare;  // an empty buffer to use again
   WaitQueue writer;
   WaitQueue reader;
 
   void push(const rpc::Header& header, Bytes payload, RpcPriority priority) {
     auto& queue = queues[static_cast<size_t>(priority)];
-    queue.push_back(encode_rpc_head(header, payload));
-    queued_bytes += queue.back().size() + payload.size();
-    if (!payload.empty()) queue.push_back(std::move(payload));
+    if (queue.empty() || !queue.back().open || queue.back().bytes.size() >= full_chunk_bytes)
+      queue.push_back({.bytes = std::exchange(spare, {})});
+    Chunk& chunk = queue.back();
+    const size_t before = chunk.bytes.size();
+    append_rpc_head(chunk.bytes, header, payload);
+    queued_bytes += chunk.bytes.size() - before + payload.size();
+    if (payload.size() <= copied_payload_bytes) {
+      chunk.bytes += payload;
+    } else {
+      chunk.open = false;
+      chunk.continued = true;
+      queue.push_back({.bytes = std::move(payload), .open = false});
+    }
     writer.wake_one();
   }
   std::vector<Bytes> take_batch() {
     std::vector<Bytes> batch;
     size_t bytes = 0;
     for (auto& queue : queues) {
-      while (!queue.empty() && bytes < write_batch_bytes) {
-        // A head names the length of its payload in bytes 4 to 7.
-        const bool has_payload = load_little_endian<uint32_t>(queue.front().data() + 4) != 0;
-        for (int i = 0; i < (has_payload ? 2 : 1); ++i) {
-          bytes += queue.front().size();
-          batch.push_back(std::move(queue.front()));
-          queue.pop_front();
-        }
+      bool continued = false;
+      while (!queue.empty() && (bytes < write_batch_bytes || continued)) {
+        continued = queue.front().continued;
+        bytes += queue.front().bytes.size();
+        batch.push_back(std::move(queue.front().bytes));
+        queue.pop_front();
       }
     }
     queued_bytes -= bytes;
     if (!batch.empty()) reader.wake_one();
     return batch;
+  }
+  void use_again(Bytes buffer) {
+    if (buffer.capacity() > 2 * full_chunk_bytes) return;
+    buffer.clear();
+    spare = std::move(buffer);
   }
   /// Whoever waits for it finds that it is over.
   void end() {
@@ -57,10 +81,57 @@ struct Rpc::Connection {
   }
 };
 
+/// A call that waits for its reply. Lives in the frame of the call.
 struct Rpc::Pending {
+  Peer& peer;
   OneShot<Bytes>::Sender sender;
   Timer timer;
-  Pending(OneShot<Bytes>::Sender s, Executor& executor) : sender(std::move(s)), timer(executor) {}
+  uint64_t id = 0;  // 0 once it has its outcome
+
+  Pending(Peer& of, OneShot<Bytes>::Sender s, Executor& executor) : peer(of), sender(std::move(s)), timer(executor) {}
+  ~Pending();
+  void finish(Result<Bytes> outcome);
+};
+
+/// The calls to one peer that wait. An id names a slot and says how often it was used before, so that a late reply
+/// finds nobody.
+class Rpc::PendingCalls {
+ public:
+  static constexpr uint64_t most_slots = uint64_t{1} << 20;
+
+  /// 0 where too many wait.
+  uint64_t add(Pending& call) {
+    if (free_.empty()) {
+      if (slots_.size() == most_slots) return 0;
+      free_.push_back(static_cast<uint32_t>(slots_.size()));
+      slots_.emplace_back();
+    }
+    const uint32_t slot = free_.back();
+    free_.pop_back();
+    slots_[slot].call = &call;
+    return ++slots_[slot].uses * most_slots + slot;
+  }
+  Pending* find(uint64_t id) const {
+    const uint64_t slot = id % most_slots;
+    if (slot >= slots_.size() || slots_[slot].uses != id / most_slots) return nullptr;
+    return slots_[slot].call;
+  }
+  void remove(uint64_t id) {
+    slots_[id % most_slots].call = nullptr;
+    free_.push_back(static_cast<uint32_t>(id % most_slots));
+  }
+  void finish_all(ErrorCode code, const char* why) {
+    for (size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i].call != nullptr) slots_[i].call->finish(fail(code, "{}", why));
+  }
+
+ private:
+  struct Slot {
+    Pending* call = nullptr;
+    uint64_t uses = 0;
+  };
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
 };
 
 struct Rpc::Peer {
@@ -69,19 +140,25 @@ struct Rpc::Peer {
   std::shared_ptr<Connection> connection;  // frames may queue here before the stream is up
   bool up = false;
   Stream* stream = nullptr;  // while a conversation goes on
-  uint64_t next_request = 1;
-  std::unordered_map<uint64_t, std::unique_ptr<Pending>> pending;
+  PendingCalls pending;
   WaitQueue demand;
   TaskGroup tasks;
 
   Peer(NodeId n, Address at, Executor& executor) : node(n), address(std::move(at)), tasks(executor) {
     connection = std::make_shared<Connection>();
   }
-  void fail_pending(ErrorCode code, const char* why) {
-    auto failed = std::exchange(pending, {});
-    for (auto& [id, call] : failed) call->sender.send(fail(code, "{}", why));
-  }
+  ~Peer() { pending.finish_all(ErrorCode::closed, "the node is no longer known"); }
 };
+
+Rpc::Pending::~Pending() {
+  if (id != 0) peer.pending.remove(id);
+}
+
+void Rpc::Pending::finish(Result<Bytes> outcome) {
+  peer.pending.remove(std::exchange(id, 0));
+  timer.cancel();
+  sender.send(std::move(outcome));
+}
 
 Rpc::Rpc(RpcOptions options, Executor& executor, Network& network, Random& random, Log log)
     : options_(std::move(options)),
@@ -139,10 +216,15 @@ void Rpc::warm_up(NodeId node) {
 }
 
 Task<Result<Bytes>> Rpc::call(NodeId to, RpcMethod method, Bytes payload, Instant deadline, RpcPriority priority) {
-  if (to == options_.self) {
-    RpcRequest request{to, std::move(payload), deadline};
-    co_return co_await with_deadline(deadline, dispatch(method, std::move(request)));
-  }
+  if (to == options_.self) return call_self(method, std::move(payload), deadline);
+  return call_peer(to, method, std::move(payload), deadline, priority);
+}
+
+Task<Result<Bytes>> Rpc::call_self(RpcMethod method, Bytes payload, Instant deadline) {
+  co_return co_await with_deadline(deadline, dispatch(method, RpcRequest{options_.self, std::move(payload), deadline}));
+}
+
+Task<Result<Bytes>> Rpc::call_peer(NodeId to, RpcMethod method, Bytes payload, Instant deadline, RpcPriority priority) {
   Peer* peer = find(to);
   if (peer == nullptr) co_return fail(ErrorCode::not_found, "node {} is not known", to);
   if (payload.size() > RpcFrameDecoder::max_payload_bytes)
@@ -153,19 +235,18 @@ Task<Result<Bytes>> Rpc::call(NodeId to, RpcMethod method, Bytes payload, Instan
   const Instant now = executor_.now();
   if (deadline <= now) co_return fail(ErrorCode::timeout, "the deadline passed before the call");
 
+  OneShot<Bytes> reply;
+  Pending pending(*peer, reply.sender(), executor_);
+  pending.id = peer->pending.add(pending);
+  if (pending.id == 0) co_return fail(ErrorCode::overloaded, "too many calls to node {} wait", to);
+  pending.timer.arm(deadline, [&pending] {
+    pending.finish(fail(ErrorCode::timeout, "node {} did not answer in time", pending.peer.node));
+  });
   rpc::Header header;
   header.set_kind(rpc::Header::REQUEST);
-  const uint64_t id = peer->next_request++;
-  header.set_request(id);
+  header.set_request(pending.id);
   header.set_method(method);
   header.set_timeout_us(static_cast<uint64_t>((deadline - now).count() / 1000));
-  OneShot<Bytes> reply;
-  auto pending = std::make_unique<Pending>(reply.sender(), executor_);
-  pending->timer.arm(deadline, [peer, id, to] {
-    auto expired = peer->pending.extract(id);
-    expired.mapped()->sender.send(fail(ErrorCode::timeout, "node {} did not answer in time", to));
-  });
-  peer->pending.emplace(id, std::move(pending));
   peer->connection->push(header, std::move(payload), priority);
   peer->demand.wake_all();
   co_return co_await reply.receive();
@@ -192,8 +273,10 @@ void Rpc::send(NodeId to, RpcMethod method, Bytes payload, RpcPriority priority)
 
 Task<Result<Bytes>> Rpc::dispatch(RpcMethod method, RpcRequest request) {
   auto it = handlers_.find(method);
-  if (it == handlers_.end()) co_return fail(ErrorCode::unsupported, "no handler for RPC method {}", method);
-  co_return co_await it->second(std::move(request));
+  if (it != handlers_.end()) return it->second(std::move(request));
+  return [](RpcMethod unknown) -> Task<Result<Bytes>> {
+    co_return fail(ErrorCode::unsupported, "no handler for RPC method {}", unknown);
+  }(method);
 }
 
 Task<void> Rpc::write_loop(std::shared_ptr<Connection> connection, Stream& stream) {
@@ -202,6 +285,15 @@ Task<void> Rpc::write_loop(std::shared_ptr<Connection> connection, Stream& strea
     if (batch.empty()) {
       co_await connection->writer.wait();
       continue;
+    }
+    if (batch.size() == 1) {
+      auto sent = stream.try_write(batch[0]);
+      if (!sent) break;
+      if (*sent == batch[0].size()) {
+        connection->use_again(std::move(batch[0]));
+        continue;
+      }
+      batch[0].erase(0, *sent);
     }
     if (!co_await write(stream, std::move(batch))) break;
   }
@@ -234,8 +326,8 @@ Task<void> Rpc::peer_loop(Peer& peer) {
     peer.up = false;
     peer.connection->end();
     peer.connection = std::make_shared<Connection>();
-    peer.fail_pending(delivered ? ErrorCode::closed : ErrorCode::unavailable,
-                      delivered ? "the connection was lost" : "the node cannot be reached");
+    peer.pending.finish_all(delivered ? ErrorCode::closed : ErrorCode::unavailable,
+                            delivered ? "the connection was lost" : "the node cannot be reached");
     co_await sleep_for(delay + Duration(random_.below(static_cast<uint64_t>(delay.count()) / 2 + 1)));
     delay = std::min(delay * 2, options_.reconnect_delay_most);
   }
@@ -255,27 +347,29 @@ Task<Status> Rpc::converse(Peer& peer, Stream& stream) {
 
 Task<Status> Rpc::read_replies(Peer& peer, Stream& stream) {
   RpcFrameDecoder decoder;
+  RpcFrame frame;
+  const rpc::Header& header = frame.header;
   while (true) {
     CO_TRY(Bytes bytes, co_await read(stream, read_bytes));
     if (bytes.empty()) co_return fail(ErrorCode::closed, "the peer closed the connection");
-    decoder.feed(bytes);
+    decoder.feed(std::move(bytes));
     while (true) {
-      CO_TRY(auto frame, decoder.next());
-      if (!frame) break;
-      if (frame->header.kind() == rpc::Header::HELLO) {
-        if (frame->header.cluster() != options_.cluster || frame->header.node() != peer.node.value)
+      CO_TRY(const bool whole, decoder.next(frame));
+      if (!whole) break;
+      if (header.kind() == rpc::Header::HELLO) {
+        if (header.cluster() != options_.cluster || header.node() != peer.node.value)
           co_return fail(ErrorCode::invalid_argument, "{} is node {} of cluster '{}'", peer.address.to_string(),
-                         frame->header.node(), frame->header.cluster());
+                         header.node(), header.cluster());
         peer.up = true;
         continue;
       }
-      auto call = peer.pending.extract(frame->header.request());
-      if (call.empty()) continue;  // its deadline has passed
-      if (frame->header.kind() == rpc::Header::ERROR) {
-        const auto code = std::min<uint32_t>(frame->header.error_code(), static_cast<uint32_t>(ErrorCode::internal));
-        call.mapped()->sender.send(fail(Error{static_cast<ErrorCode>(code), frame->header.error_message()}));
+      Pending* call = peer.pending.find(header.request());
+      if (call == nullptr) continue;  // its deadline has passed, or nobody waits for it any more
+      if (header.kind() == rpc::Header::ERROR) {
+        const auto code = std::min<uint32_t>(header.error_code(), static_cast<uint32_t>(ErrorCode::internal));
+        call->finish(fail(Error{static_cast<ErrorCode>(code), header.error_message()}));
       } else {
-        call.mapped()->sender.send(std::move(frame->payload));
+        call->finish(std::move(frame.payload));
       }
     }
   }
@@ -307,22 +401,23 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
   TaskGroup writer(executor_);
   writer.spawn(write_loop(connection, *stream));
   RpcFrameDecoder decoder;
+  RpcFrame frame;
+  const rpc::Header& header = frame.header;
   NodeId from;
   while (!connection->closed) {
     auto bytes = co_await read(*stream, read_bytes);
     if (!bytes || bytes->empty()) break;
-    decoder.feed(*bytes);
+    decoder.feed(std::move(*bytes));
     bool broken = false;
     while (!broken) {
-      auto frame = decoder.next();
-      if (!frame) {
+      auto whole = decoder.next(frame);
+      if (!whole) {
         log_.warning("dropping a connection from {}: {}", stream->remote_address().to_string(),
-                     frame.error().to_string());
+                     whole.error().to_string());
         broken = true;
         break;
       }
-      if (!*frame) break;
-      auto& header = (*frame)->header;
+      if (!*whole) break;
       if (header.kind() == rpc::Header::HELLO) {
         if (from || header.node() == 0) {
           broken = true;
@@ -358,7 +453,7 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
       }
       ++connection->serving;
       const auto timeout = std::chrono::microseconds(std::min<uint64_t>(header.timeout_us(), 3'600'000'000));
-      RpcRequest call{from, std::move((*frame)->payload), wants_reply ? executor_.now() + timeout : Instant::never()};
+      RpcRequest call{from, std::move(frame.payload), wants_reply ? executor_.now() + timeout : Instant::never()};
       tasks_.spawn(serve_request(connection, header.request(), static_cast<RpcMethod>(header.method()), std::move(call),
                                  wants_reply));
     }

@@ -73,7 +73,10 @@ class Rpc {
   struct Connection;
   struct Peer;
   struct Pending;
+  class PendingCalls;
 
+  Task<Result<Bytes>> call_self(RpcMethod method, Bytes payload, Instant deadline);
+  Task<Result<Bytes>> call_peer(NodeId to, RpcMethod method, Bytes payload, Instant deadline, RpcPriority priority);
   Task<void> accept_loop();
   Task<void> serve(std::unique_ptr<Stream> stream);
   Task<void> serve_request(std::shared_ptr<Connection> connection, uint64_t request, RpcMethod method, RpcRequest call,

@@ -10,22 +10,25 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const BytesView input(reinterpret_cast<const char*>(data) + 1, size - 1);
   // As it came, and with a checksum that fits, to get past it.
   RpcFrameDecoder decoder;
+  RpcFrame frame;
   bool failed = false;
   for (size_t at = 0; at < input.size() && !failed; at += step) {
-    decoder.feed(input.substr(at, step));
+    decoder.feed(Bytes(input.substr(at, step)));
     while (true) {
-      auto frame = decoder.next();
-      failed = !frame;
-      if (failed || !*frame) break;
+      auto whole = decoder.next(frame);
+      failed = !whole;
+      if (failed || !*whole) break;
     }
   }
   rpc::Header header;
   if (header.ParseFromArray(input.data(), static_cast<int>(input.size()))) {
     RpcFrameDecoder whole;
     whole.feed(encode_rpc_head(header, input));
-    whole.feed(input);
-    auto frame = whole.next();
-    ASSERT(frame && *frame && (*frame)->payload == input);
+    whole.feed(Bytes(input));
+    auto taken = whole.next(frame);
+    ASSERT(taken && *taken && frame.payload == input);
+    ASSERT(frame.header.kind() == header.kind() && frame.header.request() == header.request());
+    ASSERT(frame.header.method() == header.method() && frame.header.timeout_us() == header.timeout_us());
   }
   return 0;
 }

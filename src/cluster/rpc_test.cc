@@ -351,18 +351,44 @@ TEST(RpcFrame, DecodesInAnyPieces) {
   for (int i = 0; i < 50; ++i) stream += frame(rpc::Header::REQUEST, Bytes(static_cast<size_t>(i * i), 'p'));
   for (size_t step : {1, 7, 100, 100000}) {
     RpcFrameDecoder decoder;
+    RpcFrame frame;
     size_t frames = 0;
     for (size_t at = 0; at < stream.size(); at += step) {
-      decoder.feed(BytesView(stream).substr(at, step));
+      decoder.feed(stream.substr(at, step));
       while (true) {
-        auto next = decoder.next();
+        auto next = decoder.next(frame);
         ASSERT_TRUE(next);
         if (!*next) break;
-        EXPECT_EQ((*next)->payload.size(), frames * frames);
+        EXPECT_EQ(frame.payload.size(), frames * frames);
         ++frames;
       }
     }
     EXPECT_EQ(frames, 50u);
+  }
+}
+
+TEST(RpcFrame, PlainHeadersAreWhatProtocolBuffersWrite) {
+  for (auto kind :
+       {rpc::Header::HELLO, rpc::Header::REQUEST, rpc::Header::REPLY, rpc::Header::ERROR, rpc::Header::ONE_WAY}) {
+    for (uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{127}, uint64_t{128}, uint64_t{65535}, UINT64_MAX}) {
+      rpc::Header header;
+      header.set_kind(kind);
+      header.set_request(value);
+      header.set_method(static_cast<uint32_t>(value & 0xffff));
+      header.set_timeout_us(value / 3);
+      const Bytes head = encode_rpc_head(header, "payload");
+      EXPECT_EQ(head.substr(16), header.SerializeAsString());
+      RpcFrameDecoder decoder;
+      decoder.feed(head + "payload");
+      RpcFrame decoded;
+      // A header that came before leaves nothing behind.
+      decoded.header.set_error_message("old");
+      decoded.header.set_node(7);
+      auto taken = decoder.next(decoded);
+      ASSERT_TRUE(taken && *taken);
+      EXPECT_EQ(decoded.header.SerializeAsString(), header.SerializeAsString());
+      EXPECT_EQ(decoded.payload, "payload");
+    }
   }
 }
 

@@ -27,7 +27,8 @@ class File {
   /// Up to `size` bytes from `offset`; fewer only at the end of the file. Errors: io.
   virtual void read_at(uint64_t offset, uint64_t size, Callback<Bytes> done) = 0;
   /// Completes when every byte appended before the call survives the loss of power. After an error nothing may be
-  /// assumed about any byte since the last sync that succeeded: the only safe answer is to stop using the file.
+  /// assumed about any byte since the last sync that succeeded: later changes of the file, those already started
+  /// included, fail and have no effect.
   virtual void sync(Callback<void> done) = 0;
   /// Cuts the file to `size` bytes, which must not be beyond its end. Durable after the next sync.
   virtual void truncate(uint64_t size, Callback<void> done) = 0;

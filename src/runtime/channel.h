@@ -2,7 +2,6 @@
 #pragma once
 
 #include <deque>
-#include <list>
 #include <optional>
 
 #include "base/result.h"
@@ -15,18 +14,20 @@ class WaitQueue {
  public:
   WaitQueue() = default;
   WaitQueue(const WaitQueue&) = delete;
-  ~WaitQueue() { ASSERT(waiters_.empty()); }
+  ~WaitQueue() { ASSERT(first_ == nullptr); }
 
   class Waiter : Resumption {
    public:
-    explicit Waiter(WaitQueue& queue) : queue_(&queue) {}
+    explicit Waiter(WaitQueue& queue) : queue_(queue) {}
     Waiter(const Waiter&) = delete;
     ~Waiter() { leave(); }
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> self) {
       suspend(self);
-      place_ = queue_->waiters_.insert(queue_->waiters_.end(), this);
+      previous_ = queue_.last_;
+      (previous_ ? previous_->next_ : queue_.first_) = this;
+      queue_.last_ = this;
       waiting_ = true;
     }
     void await_resume() const noexcept {}
@@ -34,29 +35,33 @@ class WaitQueue {
    private:
     friend class WaitQueue;
     void leave() {
-      if (waiting_) queue_->waiters_.erase(place_);
-      waiting_ = false;
+      if (!std::exchange(waiting_, false)) return;
+      (previous_ ? previous_->next_ : queue_.first_) = next_;
+      (next_ ? next_->previous_ : queue_.last_) = previous_;
+      next_ = previous_ = nullptr;
     }
-    WaitQueue* queue_;
-    std::list<Waiter*>::iterator place_;
+    WaitQueue& queue_;
+    Waiter* next_ = nullptr;
+    Waiter* previous_ = nullptr;
     bool waiting_ = false;
   };
 
   /// `co_await queue.wait()`: woken coroutines must check their condition again.
   Waiter wait() { return Waiter(*this); }
   void wake_one() {
-    if (waiters_.empty()) return;
-    Waiter* first = waiters_.front();
-    first->leave();
-    first->resume_later();
+    if (first_ == nullptr) return;
+    Waiter& first = *first_;
+    first.leave();
+    first.resume_later();
   }
   void wake_all() {
-    while (!waiters_.empty()) wake_one();
+    while (first_ != nullptr) wake_one();
   }
-  bool empty() const { return waiters_.empty(); }
+  bool empty() const { return first_ == nullptr; }
 
  private:
-  std::list<Waiter*> waiters_;
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
 };
 
 /// A bounded queue between tasks of one core.

@@ -1,7 +1,6 @@
 // OneShot<T>: one value, sent once, awaited once. The bridge from callbacks and replies to coroutines.
 #pragma once
 
-#include <memory>
 #include <optional>
 
 #include "ports/callback.h"
@@ -10,79 +9,113 @@
 namespace asterism {
 
 /// Await with `Result<T> r = co_await one_shot.receive();`. A sender that is destroyed unsent yields `closed`.
+/// Allocates nothing: it lives in the waiting frame, and it and its sender know where the other one is. What is sent
+/// after it is gone is dropped.
 template <class T>
 class OneShot {
-  struct State {
-    std::optional<Result<T>> value;
-    Resumption* waiter = nullptr;
-  };
-
  public:
   class Sender {
    public:
     Sender() = default;
-    explicit Sender(std::shared_ptr<State> state) : state_(std::move(state)) {}
-    Sender(Sender&&) noexcept = default;
+    Sender(Sender&& other) noexcept { take(other); }
     Sender& operator=(Sender&& other) noexcept {
+      if (this == &other) return *this;
       abandon();
-      state_ = std::move(other.state_);
+      take(other);
       return *this;
     }
     ~Sender() { abandon(); }
 
-    /// At most once. The waiter goes on in the executor's next turn.
+    /// The first call counts. The waiter goes on in the executor's next turn.
     void send(Result<T> value) {
-      ASSERT(state_ != nullptr);
-      auto state = std::move(state_);
-      state->value.emplace(std::move(value));
-      if (state->waiter) state->waiter->resume_later();
+      OneShot* to = std::exchange(to_, nullptr);
+      if (to == nullptr) return;
+      to->sender_ = nullptr;
+      to->value_.emplace(std::move(value));
+      if (to->waiter_) to->waiter_->resume_later();
     }
-    explicit operator bool() const { return state_ != nullptr; }
+    /// Nothing was sent yet, and somebody may still wait for it.
+    explicit operator bool() const { return to_ != nullptr; }
 
    private:
-    void abandon() {
-      if (state_) send(fail(ErrorCode::closed, "nobody will answer any more"));
+    friend class OneShot;
+    explicit Sender(OneShot& to) : to_(&to) { to.sender_ = this; }
+    void take(Sender& other) {
+      to_ = std::exchange(other.to_, nullptr);
+      if (to_) to_->sender_ = this;
     }
-    std::shared_ptr<State> state_;
+    void abandon() {
+      if (to_) send(fail(ErrorCode::closed, "nobody will answer any more"));
+    }
+    OneShot* to_ = nullptr;
   };
 
-  OneShot() : state_(std::make_shared<State>()) {}
+  OneShot() = default;
+  OneShot(const OneShot&) = delete;
+  OneShot& operator=(const OneShot&) = delete;
+  ~OneShot() {
+    if (sender_) sender_->to_ = nullptr;
+  }
 
   /// Call once.
-  Sender sender() { return Sender(state_); }
+  Sender sender() {
+    ASSERT(sender_ == nullptr && !value_);
+    return Sender(*this);
+  }
   Callback<T> callback() {
     return [sender = sender()](Result<T> value) mutable { sender.send(std::move(value)); };
   }
 
   class Receive : Resumption {
    public:
-    explicit Receive(std::shared_ptr<State> state) : state_(std::move(state)) {}
-    Receive(const Receive&) = delete;
-    ~Receive() { state_->waiter = nullptr; }
-    bool await_ready() const noexcept { return state_->value.has_value(); }
+    explicit Receive(OneShot& from) : from_(from) {}
+    ~Receive() { from_.waiter_ = nullptr; }
+    bool await_ready() const noexcept { return from_.value_.has_value(); }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> self) {
       suspend(self);
-      state_->waiter = this;
+      from_.waiter_ = this;
     }
-    Result<T> await_resume() { return std::move(*state_->value); }
+    Result<T> await_resume() { return std::move(*from_.value_); }
 
    private:
-    std::shared_ptr<State> state_;
+    friend class OneShot;
+    OneShot& from_;
   };
-  Receive receive() { return Receive(state_); }
+  /// The OneShot must outlive what this returns.
+  Receive receive() { return Receive(*this); }
 
  private:
-  std::shared_ptr<State> state_;
+  std::optional<Result<T>> value_;
+  Receive* waiter_ = nullptr;
+  Sender* sender_ = nullptr;
+};
+
+/// A port operation that was started, to be awaited once.
+template <class T>
+class Async {
+ public:
+  template <class Start>
+  explicit Async(Start&& start) {
+    start(one_shot_.callback());
+  }
+  bool await_ready() const noexcept { return receive_.await_ready(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> self) {
+    receive_.await_suspend(self);
+  }
+  Result<T> await_resume() { return receive_.await_resume(); }
+
+ private:
+  OneShot<T> one_shot_;
+  typename OneShot<T>::Receive receive_{one_shot_};
 };
 
 /// Turns a port operation into something to await:
 /// `Result<Bytes> r = co_await async<Bytes>([&](auto done) { stream.read(4096, std::move(done)); });`
 template <class T, class Start>
-typename OneShot<T>::Receive async(Start&& start) {
-  OneShot<T> one_shot;
-  start(one_shot.callback());
-  return one_shot.receive();
+Async<T> async(Start&& start) {
+  return Async<T>(std::forward<Start>(start));
 }
 
 }  // namespace asterism

@@ -21,13 +21,17 @@ namespace detail {
 struct PromiseBase {
   Executor* executor = nullptr;
   std::coroutine_handle<> continuation;
+  Ready* observer = nullptr;  // instead of a continuation: queued at the end
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   struct Final {
     bool await_ready() noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
-      return self.promise().continuation;
+      PromiseBase& promise = self.promise();
+      if (promise.observer == nullptr) return promise.continuation;
+      if (!promise.observer->queued()) promise.executor->post(*promise.observer);
+      return std::noop_coroutine();
     }
     void await_resume() noexcept {}
   };
@@ -93,6 +97,18 @@ class [[nodiscard]] Task {
     return {handle_};
   }
 
+  /// Instead of awaiting it: runs it up to where it first waits, and queues `observer`, which must outlive it, at its
+  /// end.
+  void start(Executor& executor, Ready& observer) {
+    ASSERT(handle_ && !handle_.done());
+    handle_.promise().executor = &executor;
+    handle_.promise().observer = &observer;
+    handle_.resume();
+  }
+  bool done() const { return handle_.done(); }
+  /// Once, of a task that is done.
+  T take() { return handle_.promise().take(); }
+
  private:
   Handle handle_;
 };
@@ -136,6 +152,13 @@ class Resumption : public Ready {
     if (!queued()) executor_->post(*this);
   }
   Executor& executor() const { return *executor_; }
+
+ protected:
+  /// The coroutine goes on by itself.
+  void forget() {
+    unqueue();
+    handle_ = nullptr;
+  }
 
  private:
   void run() final { std::exchange(handle_, nullptr).resume(); }

@@ -13,73 +13,48 @@ template <class T>
 class DeadlineAwaiter : Resumption {
  public:
   DeadlineAwaiter(Task<Result<T>> child, Instant deadline) : child_(std::move(child)), deadline_(deadline) {}
-
+  DeadlineAwaiter(Task<Result<T>> child, Duration limit) : child_(std::move(child)), limit_(limit) {}
   bool await_ready() const noexcept { return false; }
   template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> self) {
+  bool await_suspend(std::coroutine_handle<Promise> self) {
     suspend(self);
+    if (limit_) deadline_ = executor().now() + *limit_;
+    child_.start(executor(), *this);
+    if (child_.done()) {
+      forget();
+      return false;
+    }
     timer_.emplace(executor());
-    timer_->arm(deadline_, [this] {
-      if (!result_) resume_later();
-    });
-    runner_.emplace(run(*this));
-    runner_->start(executor());
+    timer_->arm(deadline_, [this] { resume_later(); });
+    return true;
   }
   Result<T> await_resume() {
     timer_.reset();
-    runner_.reset();
-    if (!result_) return fail(ErrorCode::timeout, "the deadline passed");
-    return std::move(*result_);
+    if (child_.done()) return child_.take();
+    // Its frame goes now, not when the awaiting expression ends.
+    auto dropped = std::move(child_);
+    return fail(ErrorCode::timeout, "the deadline passed");
   }
 
  private:
-  /// A coroutine that is started by hand and tells nobody of its end.
-  class Runner {
-   public:
-    struct promise_type : PromiseBase {
-      Runner get_return_object() { return Runner(std::coroutine_handle<promise_type>::from_promise(*this)); }
-      std::suspend_always final_suspend() noexcept { return {}; }
-      void return_void() {}
-    };
-    explicit Runner(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-    Runner(Runner&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-    ~Runner() {
-      if (handle_) handle_.destroy();
-    }
-    void start(Executor& executor) {
-      handle_.promise().executor = &executor;
-      handle_.resume();
-    }
-
-   private:
-    std::coroutine_handle<promise_type> handle_;
-  };
-
-  static Runner run(DeadlineAwaiter& self) {
-    self.result_.emplace(co_await std::move(self.child_));
-    self.resume_later();
-  }
-
   Task<Result<T>> child_;
-  Instant deadline_;
-  std::optional<Result<T>> result_;
+  Instant deadline_{0};
+  std::optional<Duration> limit_;
   std::optional<Timer> timer_;
-  std::optional<Runner> runner_;
 };
 
 }  // namespace detail
 
-/// Awaits `task` until `deadline`; then destroys it and yields `timeout`.
+/// Awaits `task` until `deadline`; then destroys it and yields `timeout`. `Result<T> r = co_await with_deadline(…)`.
 template <class T>
-Task<Result<T>> with_deadline(Instant deadline, Task<Result<T>> task) {
-  co_return co_await detail::DeadlineAwaiter<T>(std::move(task), deadline);
+detail::DeadlineAwaiter<T> with_deadline(Instant deadline, Task<Result<T>> task) {
+  return detail::DeadlineAwaiter<T>(std::move(task), deadline);
 }
 
-/// The same, counted from now.
+/// The same, counted from when it is awaited.
 template <class T>
-Task<Result<T>> with_timeout(Duration limit, Task<Result<T>> task) {
-  Executor& executor = co_await current_executor();
-  co_return co_await detail::DeadlineAwaiter<T>(std::move(task), executor.now() + limit);
+detail::DeadlineAwaiter<T> with_timeout(Duration limit, Task<Result<T>> task) {
+  return detail::DeadlineAwaiter<T>(std::move(task), limit);
 }
 
 }  // namespace asterism

@@ -12,12 +12,6 @@ constexpr uint32_t format_version = 1;
 // Where the fields of a record begin; the checksum covers everything after itself.
 constexpr size_t length_at = 8, owner_at = 12, kind_at = 20;
 
-template <class Int>
-void store_little_endian(char* to, Int value) {
-  if constexpr (std::endian::native == std::endian::big) value = std::byteswap(value);
-  std::memcpy(to, &value, sizeof value);
-}
-
 /// Mixes log and place into the checksum, so that a record copied or left over from elsewhere does not pass.
 uint64_t checksum(BytesView covered, uint64_t log_id, Position position) {
   return xxh3(covered, hash_combine(log_id, position.value));

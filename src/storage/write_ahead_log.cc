@@ -91,8 +91,6 @@ Task<void> WriteAheadLog::write_batches() {
       if (late_.empty()) co_await work_.wait();
     } else if (!pending_.empty()) {
       co_await write_first_batch();
-    } else if (!marked_) {
-      if (auto status = co_await write_mark(); !status) failure_ = status.error();
     } else if (closing_ && !closed_) {
       if (auto status = co_await finish_closing(); !status) failure_ = status.error();
     } else {
@@ -112,7 +110,6 @@ Task<void> WriteAheadLog::write_first_batch() {
   Batch batch = std::move(pending_.front());
   pending_.pop_front();
   durable_ = batch.end;
-  marked_ = false;
   pending_bytes_ -= batch.end.value - batch.base.value - mark_bytes;
   room_.wake_all();
   for (auto& waiting : batch.waiting) waiting.second({});
@@ -122,8 +119,12 @@ Task<Status> WriteAheadLog::write_batch(Batch& batch) {
   if (batch.new_segment) CO_TRY_STATUS(co_await create_segment(*batch.new_segment));
   encode_mark(batch.bytes.data(), log_id_, batch.base, durable_);
   counters_.bytes += batch.bytes.size();
-  CO_TRY_STATUS(co_await asterism::append(*file_, std::move(batch.bytes)));
-  CO_TRY_STATUS(co_await sync(*file_));
+  // Started together: the file's thread goes from one to the next without coming back here.
+  auto written = asterism::append(*file_, std::move(batch.bytes));
+  auto synced = sync(*file_);
+  if (pending_.size() == 1) start_mark();
+  CO_TRY_STATUS(co_await written);
+  CO_TRY_STATUS(co_await synced);
   ++counters_.batches;
   ++counters_.syncs;
   co_return Status();
@@ -151,15 +152,18 @@ Task<Status> WriteAheadLog::create_segment(SegmentHeader header) {
   co_return Status();
 }
 
-/// Tells a later opening that everything before is durable. Not synced itself: without it, damage to the last batch
-/// would look like a torn tail.
-Task<Status> WriteAheadLog::write_mark() {
-  Bytes mark(mark_bytes, '\0');
-  encode_mark(mark.data(), log_id_, next_, durable_);
+/// Started behind the sync of the last batch there is, and written only where that succeeds: it tells a later opening
+/// that everything before is durable. Not synced itself: without it, damage to that batch would look like a torn tail.
+void WriteAheadLog::start_mark() {
+  std::vector<Bytes> mark(1, Bytes(mark_bytes, '\0'));
+  encode_mark(mark[0].data(), log_id_, next_, next_);
   next_.value += mark_bytes;
-  marked_ = true;
   counters_.bytes += mark_bytes;
-  co_return co_await asterism::append(*file_, std::move(mark));
+  file_->append(std::move(mark), [this](Status written) {
+    if (written || failure_) return;
+    failure_ = std::move(written).error();
+    work_.wake_one();
+  });
 }
 
 Task<Status> WriteAheadLog::finish_closing() {

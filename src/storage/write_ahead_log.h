@@ -136,7 +136,7 @@ class WriteAheadLog {
   Task<void> write_first_batch();
   Task<Status> write_batch(Batch& batch);
   Task<Status> create_segment(SegmentHeader header);
-  Task<Status> write_mark();
+  void start_mark();
   Task<Status> finish_closing();
   Task<void> delete_released();
   Task<Status> delete_oldest();
@@ -155,7 +155,7 @@ class WriteAheadLog {
   uint64_t pending_bytes_ = 0;
   std::deque<Batch> pending_;                            // the first one is under way where writing_
   std::vector<std::pair<Callback<void>, Status>> late_;  // to be called in the next turn
-  bool writing_ = false, marked_ = true, closing_ = false, closed_ = false;
+  bool writing_ = false, closing_ = false, closed_ = false;
   std::optional<Error> failure_;
   Counters counters_;
   Position read_base_;  // the segment that read_file_ is

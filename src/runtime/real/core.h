@@ -47,7 +47,7 @@ class RealCore {
   /// TCP without delay (Nagle off). Listeners bind with SO_REUSEADDR. Hosts are literal addresses.
   Network& network() const;
   /// A disk whose relative paths start in `folder`, which is made where it is missing. Files are worked on by the
-  /// core's own few threads; a sync is an fdatasync, and syncs that wait at the same time share one.
+  /// core's own few threads; a sync is an fdatasync, and syncs that wait in a row share one.
   Result<std::unique_ptr<Disk>> open_disk(const std::string& folder) const;
 
   /// Runs until stop(). Sleeps in the kernel while there is nothing to do.

@@ -30,10 +30,9 @@ struct FileState : std::enable_shared_from_this<FileState> {
     core.pool.submit([self = shared_from_this()] { self->work(); });
   }
 
-  /// Takes everything that waits as one batch, whose syncs are one fdatasync after the last of its writes.
   void work() {
     while (true) {
-      std::vector<OperationPtr> batch, syncs;
+      std::vector<OperationPtr> batch;
       {
         std::lock_guard lock(mutex);
         if (queue.empty()) {
@@ -42,22 +41,37 @@ struct FileState : std::enable_shared_from_this<FileState> {
         }
         batch.swap(queue);
       }
-      for (OperationPtr& operation : batch) {
-        if (operation->kind == Operation::Kind::sync) {
-          syncs.push_back(std::move(operation));
-          continue;
-        }
+      work_on(batch);
+    }
+  }
+
+  /// Syncs in a row are one fdatasync. Changes are reported with the sync behind them, so that a write and its sync
+  /// wake the loop once; reads at once.
+  void work_on(std::vector<OperationPtr>& batch) {
+    std::vector<OperationPtr> changes;
+    bool any_sync = false;
+    auto finish = [&] {
+      if (std::exchange(any_sync, false) && !error) keep_error(sync_data(descriptor.get(), path));
+      for (OperationPtr& operation : changes)
+        if (operation->kind == Operation::Kind::sync && error) operation->outcome = std::unexpected(*error);
+      if (!changes.empty()) complete(std::exchange(changes, {}));
+    };
+    for (OperationPtr& operation : batch) {
+      const auto kind = operation->kind;
+      const bool changes_content = kind == Operation::Kind::append || kind == Operation::Kind::truncate;
+      if (any_sync && changes_content) finish();
+      if (kind == Operation::Kind::sync) {
+        any_sync = true;
+      } else {
         operation->outcome = perform(*operation);
         operation->pieces.clear();
-        complete(std::move(operation));
       }
-      if (syncs.empty()) continue;
-      if (!error) keep_error(sync_data(descriptor.get(), path));
-      for (OperationPtr& operation : syncs) {
-        if (error) operation->outcome = std::unexpected(*error);
-        complete(std::move(operation));
-      }
+      if (kind == Operation::Kind::read)
+        complete({std::move(operation)});
+      else
+        changes.push_back(std::move(operation));
     }
+    finish();
   }
 
   Result<Bytes> perform(const Operation& operation) {
@@ -76,10 +90,13 @@ struct FileState : std::enable_shared_from_this<FileState> {
     if (!status) error = status.error();
   }
 
-  void complete(OperationPtr operation) {
-    boost::asio::post(core.io, [self = shared_from_this(), operation = std::move(operation)] {
-      std::erase(self->started, operation);
-      if (auto done = std::exchange(operation->done, nullptr)) done(std::move(operation->outcome));
+  void complete(std::vector<OperationPtr> operations) {
+    boost::asio::post(core.io, [self = shared_from_this(), operations = std::move(operations)] {
+      for (const OperationPtr& operation : operations) {
+        // One by one: a callback may destroy the file, which drops the others.
+        std::erase(self->started, operation);
+        if (auto done = std::exchange(operation->done, nullptr)) done(std::move(operation->outcome));
+      }
     });
   }
 

@@ -14,9 +14,11 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::submit(std::move_only_function<void()> work) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   queue_.push_back(std::move(work));
   if (sleeping_ >= queue_.size() || threads_.size() == most_threads_) {
+    // Without the lock, which the woken thread takes first.
+    lock.unlock();
     wake_.notify_one();
     return;
   }

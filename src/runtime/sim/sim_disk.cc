@@ -14,6 +14,7 @@ struct SimDisk::Queue {
   std::deque<Operation> operations;
   Instant last{0};   // when the latest operation will be done
   bool open = true;  // callbacks are wanted
+  bool sync_failed = false;
 };
 
 struct SimDisk::Blocking {
@@ -38,7 +39,8 @@ class SimFile final : public File {
     size_ += total;
     disk_.submit<void>(
         queue_, SimDisk::Cost::append, total,
-        [&store = disk_.store_, inode = inode_, pieces = std::move(pieces)] {
+        [&store = disk_.store_, inode = inode_, queue = queue_, pieces = std::move(pieces)]() -> Status {
+          if (queue->sync_failed) return after_failed_sync();
           if (pieces.size() == 1) return store.append(*inode, pieces[0]);
           Bytes all;
           for (const Bytes& piece : pieces) all += piece;
@@ -54,7 +56,13 @@ class SimFile final : public File {
   }
   void sync(Callback<void> done) override {
     disk_.submit<void>(
-        queue_, SimDisk::Cost::sync, 0, [&store = disk_.store_, inode = inode_] { return store.sync(*inode); },
+        queue_, SimDisk::Cost::sync, 0,
+        [&store = disk_.store_, inode = inode_, queue = queue_]() -> Status {
+          if (queue->sync_failed) return after_failed_sync();
+          Status synced = store.sync(*inode);
+          queue->sync_failed = !synced;
+          return synced;
+        },
         std::move(done));
   }
   void truncate(uint64_t size, Callback<void> done) override {
@@ -62,7 +70,8 @@ class SimFile final : public File {
     size_ = size;
     disk_.submit<void>(
         queue_, SimDisk::Cost::metadata, 0,
-        [&store = disk_.store_, inode = inode_, size] {
+        [&store = disk_.store_, inode = inode_, queue = queue_, size]() -> Status {
+          if (queue->sync_failed) return after_failed_sync();
           // After an append that failed the file may be shorter than what was started.
           return store.truncate(*inode, std::min(size, store.size(*inode)));
         },
@@ -71,6 +80,8 @@ class SimFile final : public File {
   uint64_t size() const override { return size_; }
 
  private:
+  static Status after_failed_sync() { return fail(ErrorCode::io, "a sync of this file failed before"); }
+
   SimDisk& disk_;
   std::shared_ptr<SimDisk::Queue> queue_;
   FileStore::Ref inode_;
