@@ -163,7 +163,8 @@ def test_settings_and_source(types):
     assert "(1 rows)" in said and "Cluster: asterism" in said
     # Requests are not traced; that must not keep anybody waiting.
     said = types("TRACING ON\nSELECT k FROM shell.types WHERE k = 1;\n"
-                 "INSERT INTO shell.types (k, c) VALUES (3, now());\nTRACING OFF\nSELECT c FROM shell.types WHERE k = 3;")
+                 "INSERT INTO shell.types (k, c) VALUES (3, now());\nTRACING OFF\n"
+                 "SELECT c FROM shell.types WHERE k = 3;")
     assert said.count("(1 rows)") == 2
 
 
