@@ -23,6 +23,28 @@ Status apply_ports(NodeConfig& config, const ClusterOptions& options) {
   return {};
 }
 
+/// Where node k stands: datacenters take turns, and racks do within each.
+NodePlace place_of(size_t k, const ClusterOptions& options) {
+  const auto datacenters = static_cast<size_t>(options.datacenters.value_or(1));
+  const auto racks = static_cast<size_t>(options.racks.value_or(1));
+  return {fmt::format("dc{}", (k - 1) % datacenters + 1), fmt::format("rack{}", (k - 1) / datacenters % racks + 1)};
+}
+
+Status check_places(const std::vector<MemberConfig>& known, size_t members, const ClusterOptions& options) {
+  if (!options.racks && !options.datacenters) return {};
+  const int wanted = options.racks.value_or(1) * options.datacenters.value_or(1);
+  if (static_cast<size_t>(wanted) > members)
+    return fail(ErrorCode::invalid_argument, "{} nodes are too few for {} racks: choose more with --nodes", members,
+                wanted);
+  for (size_t k = 1; k <= known.size(); ++k)
+    if (known[k - 1].place != place_of(k, options))
+      return fail(ErrorCode::invalid_argument,
+                  "{} holds a cluster with other racks or datacenters: leave out --racks and --datacenters, or use "
+                  "another folder with --data",
+                  options.data);
+  return {};
+}
+
 std::string pid_path(const NodeConfig& config) { return config.data_folder + "/node.pid"; }
 
 }  // namespace
@@ -65,6 +87,7 @@ Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& opti
     return fail(ErrorCode::invalid_argument,
                 "{} holds a cluster of {} nodes, not {}: leave out --nodes, or use another folder with --data",
                 options.data, members, *options.nodes);
+  TRY_STATUS(check_places(known ? nodes.front().seeds : std::vector<MemberConfig>(), members, options));
   const bool founded_whole = nodes.size() == members;
   const bool new_ports = options.cql_port || options.http_port || options.rpc_port || options.port_offset;
   if (founded_whole && !new_ports) return nodes;
@@ -81,6 +104,7 @@ Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& opti
     config.name = fmt::format("n{}", k);
     config.address = fmt::format("127.0.0.{}", k);
     config.data_folder = fmt::format("{}/{}", data, config.name);
+    config.place = known ? before.front().seeds[k - 1].place : place_of(k, options);
     if (!known || new_ports) TRY_STATUS(apply_ports(config, options));
     if (known && !new_ports) {
       config.cql_port = before.front().cql_port;
@@ -90,7 +114,7 @@ Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& opti
     nodes.push_back(std::move(config));
   }
   std::vector<MemberConfig> seeds;
-  for (const NodeConfig& node : nodes) seeds.push_back({node.id, node.name, node.address, node.rpc_port});
+  for (const NodeConfig& node : nodes) seeds.push_back({node.id, node.name, node.address, node.rpc_port, node.place});
   for (NodeConfig& node : nodes) {
     if (running_process(node))
       return fail(ErrorCode::already_exists, "{} is running, so that its ports cannot be changed: stop it first",

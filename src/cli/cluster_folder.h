@@ -14,7 +14,8 @@ namespace asterism {
 
 struct ClusterOptions {
   std::string data = "./asterism-data";
-  std::optional<int> nodes;  // 3 where nothing says otherwise
+  std::optional<int> nodes;               // 3 where nothing says otherwise
+  std::optional<int> racks, datacenters;  // 1 where nothing says otherwise
   std::optional<int> cql_port, http_port, rpc_port;
   std::optional<int> port_offset;  // added to all ports
 };
@@ -28,8 +29,9 @@ Status save_node_config(const NodeConfig& config);
 /// The nodes that the folder knows, in order of their ids; empty where it has none. Errors: invalid_argument, io.
 Result<std::vector<NodeConfig>> read_cluster(const std::string& data);
 
-/// Reads the cluster or, in a new folder, founds it: node k listens on 127.0.0.k. Ports that the options name are
-/// written to the settings of a known cluster too. Errors: invalid_argument where `nodes` contradicts the folder.
+/// Reads the cluster or, in a new folder, founds it: node k listens on 127.0.0.k; nodes take turns in datacenters and,
+/// in each, in racks. Ports that the options name are written to the settings of a known cluster too. Errors:
+/// invalid_argument where `nodes`, `racks` or `datacenters` contradict the folder.
 Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& options);
 
 /// The node's process, where it is alive.

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "cli/ask_nodes.h"
@@ -37,8 +38,14 @@ std::string metadata_leader(const boost::json::object* status) {
 
 boost::json::object node_object(const NodeAnswer& answer) {
   const NodeConfig& config = answer.config;
-  boost::json::object node{{"name", config.name},         {"id", config.id.value}, {"address", config.address},
-                           {"state", state_word(answer)}, {"pid", nullptr},        {"cql", config.cql_port},
+  boost::json::object node{{"name", config.name},
+                           {"id", config.id.value},
+                           {"address", config.address},
+                           {"datacenter", config.place.datacenter},
+                           {"rack", config.place.rack},
+                           {"state", state_word(answer)},
+                           {"pid", nullptr},
+                           {"cql", config.cql_port},
                            {"http", config.http_port}};
   if (answer.process) node["pid"] = answer.process->pid;
   if (!answer.status) {
@@ -81,15 +88,20 @@ std::string age(std::optional<double> seconds) {
 std::string memory(std::optional<double> bytes) { return bytes ? fmt::format("{:.0f} MiB", *bytes / 1048576) : "-"; }
 
 void print_table(const std::vector<NodeAnswer>& answers) {
-  constexpr const char* row = "  {:8}{}{:22}{:30}{:9}{:9}{}";
-  print_line(dim(fmt::format(fmt::runtime(row), "node", fmt::format("{:12}", "state"), "CQL", "HTTP", "process",
-                             "up for", "memory")));
+  // Where all stand at one place, nobody needs to be told.
+  const bool places = std::ranges::any_of(
+      answers, [&](const NodeAnswer& answer) { return answer.config.place != answers.front().config.place; });
+  const auto place_column = [&](const std::string& text) { return places ? fmt::format("{:16}", text) : ""; };
+  constexpr const char* row = "  {:8}{}{}{:22}{:30}{:9}{:9}{}";
+  print_line(dim(fmt::format(fmt::runtime(row), "node", fmt::format("{:12}", "state"), place_column("place"), "CQL",
+                             "HTTP", "process", "up for", "memory")));
   for (const NodeAnswer& answer : answers) {
     const std::string_view state = state_word(answer);
     const std::string phase = answer.status ? text_member(*answer.status, "state") : "";
     const std::string word = fmt::format("{:12}", phase == "rebuilding" ? phase : state);
     const Colour colour = state == "up" ? Colour::green : state == "down" ? Colour::red : Colour::yellow;
     print_line(fmt::format(fmt::runtime(row), answer.config.name, coloured(word, colour),
+                           place_column(answer.config.place.datacenter + "/" + answer.config.place.rack),
                            answer.config.cql().to_string(), "http://" + answer.config.http().to_string(),
                            answer.process ? std::to_string(answer.process->pid) : "-",
                            age(number_member(answer, "uptime_s")), memory(number_member(answer, "memory_bytes"))));

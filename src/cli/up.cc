@@ -14,6 +14,11 @@ void add_up(CLI::App& app, Chosen& chosen) {
   CLI::App* up = app.add_subcommand("up", "Start a cluster on this machine and keep it running in the foreground");
   up->add_option("--nodes", options->cluster.nodes, "How many nodes a new cluster gets (3)")
       ->check(CLI::Range(1, max_local_nodes));
+  up->add_option("--racks", options->cluster.racks, "Over how many racks a new cluster's nodes are spread (1)")
+      ->check(CLI::Range(1, max_local_nodes));
+  up->add_option("--datacenters", options->cluster.datacenters,
+                 "Over how many datacenters a new cluster's nodes are spread, each with its racks (1)")
+      ->check(CLI::Range(1, max_local_nodes));
   up->add_option("--data", options->cluster.data, "The cluster's folder; made where it is missing")
       ->capture_default_str();
   up->add_option("--cql-port", options->cluster.cql_port, "Port for CQL clients (9042)")->check(CLI::Range(1, 65535));

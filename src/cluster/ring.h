@@ -24,6 +24,8 @@ struct TokenRange {
 struct NodePlace {
   std::string datacenter;
   std::string rack;
+
+  bool operator==(const NodePlace&) const = default;
 };
 
 /// Deterministic: every node that applied the same metadata log has the same ring.

@@ -275,6 +275,7 @@ void Node::Parts::make_services() {
                                              *liveness, *replica, log.child("hints"));
   datastore::CoordinatorOptions coordinator_options;
   coordinator_options.self = config.id;
+  coordinator_options.datacenter = config.place.datacenter;
   coordinator_options.defects = tuning.defects;
   coordinator =
       std::make_unique<datastore::Coordinator>(coordinator_options, ports.executor, *rpc, *metadata, cluster, schema,
@@ -337,7 +338,7 @@ Task<void> Node::Parts::found_cluster() {
                          seed.address,
                          seed.rpc_port,
                          {{"cql", config.cql_port}, {"http", config.http_port}},
-                         {"dc1", "rack1"},
+                         seed.place,
                          random_uuid(ports.random),
                          {}});
       // Another leader may have been first: the command then fails and changes nothing.
@@ -373,8 +374,14 @@ Task<Status> Node::Parts::join() {
   tasks.spawn(campaign_early());
   tasks.spawn(found_cluster());
   while (cluster.nodes().empty()) co_await sleep_for(poll);
-  if (cluster.node(config.id) == nullptr)
+  const NodeInfo* known = cluster.node(config.id);
+  if (known == nullptr)
     co_return fail(ErrorCode::invalid_argument, "node {} is not a member of this cluster", config.id);
+  // Replicas lie where the place says; another one would need them moved.
+  if (known->place != config.place)
+    co_return fail(ErrorCode::invalid_argument,
+                   "{} belongs to datacenter {} and rack {}, which cannot be changed to {} and {}", config.name,
+                   known->place.datacenter, known->place.rack, config.place.datacenter, config.place.rack);
   // What was agreed on while this node was away. Without a leader it serves with what it knew.
   if (Status current = co_await metadata->barrier(ports.executor.now() + metadata_patience); !current)
     log.warning("no leader of the metadata log answers; going on with what was known");
@@ -547,7 +554,11 @@ std::string Node::status_json() {
   status["metadata"] = {{"leader", name_of(parts.metadata->leader())}, {"applied", parts.metadata->applied_index()}};
   boost::json::array nodes;
   for (const auto& [id, node] : parts.cluster.nodes())
-    nodes.push_back({{"name", node.name}, {"address", node.host}, {"up", parts.liveness->up(id)}});
+    nodes.push_back({{"name", node.name},
+                     {"address", node.host},
+                     {"datacenter", node.place.datacenter},
+                     {"rack", node.place.rack},
+                     {"up", parts.liveness->up(id)}});
   status["nodes"] = std::move(nodes);
   boost::json::object keyspaces;
   for (const auto& [keyspace, definition] : parts.schema.keyspaces())

@@ -16,6 +16,13 @@ bool is_name(std::string_view name) {
          std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
+/// Datacenters are names in replication settings too, where drivers and people use capitals and underscores.
+bool is_place_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
 bool is_address(std::string_view address) {
   return !address.empty() && address.size() <= 45 && std::ranges::all_of(address, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '.' || c == ':';
@@ -31,6 +38,10 @@ class TableReader {
     TRY(const toml::node* node, find(key));
     if (auto value = node->value_exact<std::string>()) return *value;
     return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be a text", line(*node), key);
+  }
+  Result<std::string> text_or(std::string_view key, const std::string& otherwise) {
+    known_.insert(key);
+    return table_.contains(key) ? text(key) : Result<std::string>(otherwise);
   }
   Result<uint32_t> number(std::string_view key, uint32_t most) {
     TRY(const toml::node* node, find(key));
@@ -69,6 +80,17 @@ class TableReader {
   std::set<std::string_view> known_;
 };
 
+Result<NodePlace> read_place(TableReader& in) {
+  NodePlace place;
+  TRY(place.datacenter, in.text_or("datacenter", default_place.datacenter));
+  TRY(place.rack, in.text_or("rack", default_place.rack));
+  return place;
+}
+
+std::string format_place(const NodePlace& place) {
+  return fmt::format("datacenter = \"{}\"\nrack = \"{}\"\n", place.datacenter, place.rack);
+}
+
 Result<MemberConfig> read_member(const toml::table& table) {
   TableReader in(table);
   MemberConfig member;
@@ -76,6 +98,7 @@ Result<MemberConfig> read_member(const toml::table& table) {
   TRY(member.name, in.text("name"));
   TRY(member.address, in.text("address"));
   TRY(member.rpc_port, in.port("rpc_port"));
+  TRY(member.place, read_place(in));
   TRY_STATUS(in.no_others());
   return member;
 }
@@ -89,6 +112,9 @@ Status check_node_config(const NodeConfig& config) {
   if (!is_name(config.cluster_name))
     return invalid(fmt::format("cluster_name '{}' must be 1 to 64 of [a-z0-9-]", config.cluster_name));
   if (!is_address(config.address)) return invalid(fmt::format("address '{}' is not an IP address", config.address));
+  if (!is_place_name(config.place.datacenter) || !is_place_name(config.place.rack))
+    return invalid(fmt::format("datacenter '{}' and rack '{}' must be 1 to 64 of [A-Za-z0-9_-]",
+                               config.place.datacenter, config.place.rack));
   if (std::set{config.cql_port, config.http_port, config.rpc_port}.size() != 3)
     return invalid("cql_port, http_port and rpc_port must differ");
   const auto levels = {"debug", "info", "warning", "error"};
@@ -98,12 +124,14 @@ Status check_node_config(const NodeConfig& config) {
   std::set<std::string> names;
   bool has_self = false;
   for (const MemberConfig& member : config.seeds) {
-    if (!is_name(member.name) || !is_address(member.address) || !ids.insert(member.id).second ||
-        !names.insert(member.name).second)
+    if (!is_name(member.name) || !is_address(member.address) || !is_place_name(member.place.datacenter) ||
+        !is_place_name(member.place.rack) || !ids.insert(member.id).second || !names.insert(member.name).second)
       return invalid(fmt::format("member '{}' is wrong or there twice", member.name));
-    has_self |= member == MemberConfig{config.id, config.name, config.address, config.rpc_port};
+    has_self |= member == MemberConfig{config.id, config.name, config.address, config.rpc_port, config.place};
   }
-  if (!has_self) return invalid(fmt::format("the members do not contain node '{}' itself", config.name));
+  if (!has_self)
+    return invalid(
+        fmt::format("the members do not contain node '{}' itself, or differ from its settings", config.name));
   return {};
 }
 
@@ -122,6 +150,7 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.http_port, in.port("http_port"));
   TRY(config.rpc_port, in.port("rpc_port"));
   TRY(config.log_level, in.text("log_level"));
+  TRY(config.place, read_place(in));
   TRY(const toml::array* members, in.tables("member"));
   TRY_STATUS(in.no_others());
   for (const toml::node& member : *members) {
@@ -132,16 +161,17 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   return config;
 }
 
-// Names and addresses hold no character that TOML would need escaped: check_node_config sees to it.
+// Names, places and addresses hold no character that TOML would need escaped: check_node_config sees to it.
 std::string format_node_config(const NodeConfig& config) {
   std::string text = "# Written by `asterism up`. Change it while the node is stopped.\n";
   text +=
       fmt::format("node_id = {}\nname = \"{}\"\ncluster_name = \"{}\"\n", config.id, config.name, config.cluster_name);
   text += fmt::format("address = \"{}\"\ncql_port = {}\nhttp_port = {}\nrpc_port = {}\nlog_level = \"{}\"\n",
                       config.address, config.cql_port, config.http_port, config.rpc_port, config.log_level);
+  text += format_place(config.place);
   for (const MemberConfig& member : config.seeds)
-    text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n", member.id,
-                        member.name, member.address, member.rpc_port);
+    text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n{}", member.id,
+                        member.name, member.address, member.rpc_port, format_place(member.place));
   return text;
 }
 

@@ -7,9 +7,12 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "cluster/ring.h"
 #include "ports/network.h"
 
 namespace asterism {
+
+inline const NodePlace default_place{"dc1", "rack1"};
 
 /// A node that the cluster was founded with.
 struct MemberConfig {
@@ -17,6 +20,7 @@ struct MemberConfig {
   std::string name;
   std::string address;  // a literal IP address
   uint16_t rpc_port = 0;
+  NodePlace place = default_place;
 
   Address rpc() const { return {address, rpc_port}; }
   bool operator==(const MemberConfig&) const = default;
@@ -30,7 +34,9 @@ struct NodeConfig {
   std::string address = "127.0.0.1";  // a literal IP address: where every port listens and what peers are told
   uint16_t cql_port = 9042;
   uint16_t http_port = 7070;
-  uint16_t rpc_port = 7000;         // between nodes
+  uint16_t rpc_port = 7000;  // between nodes
+  /// Names of 1 to 64 of [A-Za-z0-9_-]. Replicas are placed by them, so they never change once the cluster is founded.
+  NodePlace place = default_place;
   std::vector<MemberConfig> seeds;  // all founding members, this node included, in order of their ids
   std::string log_level = "info";   // debug, info, warning or error
 

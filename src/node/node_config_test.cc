@@ -10,7 +10,8 @@ NodeConfig example() {
   config.id = NodeId{2};
   config.name = "n2";
   config.address = "127.0.0.2";
-  config.seeds = {{NodeId{1}, "n1", "127.0.0.1", 7000}, {NodeId{2}, "n2", "127.0.0.2", 7000}};
+  config.place = {"Europe_1", "b"};
+  config.seeds = {{NodeId{1}, "n1", "127.0.0.1", 7000}, {NodeId{2}, "n2", "127.0.0.2", 7000, {"Europe_1", "b"}}};
   return config;
 }
 
@@ -32,6 +33,31 @@ TEST(NodeConfig, RefusesUnknownMissingAndWrongSettingsByName) {
   wrong.replace(wrong.find("cql_port = 9042"), 15, "cql_port = 99999");
   EXPECT_NE(message(wrong).find("cql_port must be a number"), std::string::npos);
   EXPECT_NE(message("node_id = [").find("line 1"), std::string::npos);
+}
+
+TEST(NodeConfig, HasOnePlaceForAllWhereNoneIsNamed) {
+  NodeConfig config = example();
+  config.place = config.seeds[1].place = default_place;
+  std::string text = format_node_config(config);
+  for (std::string line : {"datacenter = \"dc1\"\n", "rack = \"rack1\"\n"})
+    for (size_t at = text.find(line); at != std::string::npos; at = text.find(line)) text.erase(at, line.size());
+  auto read = parse_node_config(text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, config);
+}
+
+TEST(NodeConfig, RefusesPlacesThatAreNoNamesOrDifferFromTheMembers) {
+  for (const char* wrong : {"", "a b", "x\"y", "\n"}) {
+    NodeConfig config = example();
+    config.place.rack = config.seeds[1].place.rack = wrong;
+    EXPECT_FALSE(check_node_config(config)) << wrong;
+    config = example();
+    config.seeds[0].place.datacenter = wrong;
+    EXPECT_FALSE(check_node_config(config)) << wrong;
+  }
+  NodeConfig config = example();
+  config.place.rack = "c";
+  EXPECT_FALSE(check_node_config(config));
 }
 
 TEST(NodeConfig, RefusesMembersThatLackTheNodeOrAreThereTwice) {

@@ -41,3 +41,4 @@ def test_cut_off(tmp_path):
         if LONG:
             faults |= kill_and_freeze(cluster)
         assert load_under_faults(cluster, faults, SECONDS) > 2000
+        verify(cluster.data)

@@ -53,10 +53,12 @@ def command(*arguments, timeout=60):
 
 
 class Cluster:
-    """Nodes count from 0. Where the test fails, the folder stays and the ends of the logs are shown."""
+    """Nodes count from 0. Where the test fails, the folder stays and the ends of the logs are shown. `options` are more
+    of what `asterism up` takes: racks=3."""
 
-    def __init__(self, data, nodes=3):
+    def __init__(self, data, nodes=3, **options):
         self.data = pathlib.Path(data)
+        self.options = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         self.count = nodes
         self.nodes = []
         self.events = []
@@ -72,7 +74,7 @@ class Cluster:
         errors = open(self.data.parent / (self.data.name + ".up.log"), "ab")
         self.up = subprocess.Popen(
             [ASTERISM, "up", "--json", "--nodes", str(self.count), "--data", str(self.data), "--port-offset",
-             str(PORT_OFFSET)], stdout=subprocess.PIPE, stderr=errors, text=True)
+             str(PORT_OFFSET), *self.options], stdout=subprocess.PIPE, stderr=errors, text=True)
         errors.close()
         line = self.up.stdout.readline()
         assert line, f"up ended with {self.up.wait(10)}: " + self.log_tails()
