@@ -161,7 +161,7 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   const uint32_t alive = count_up(requirement.counted, liveness_);
   if (alive < requirement.required) co_return std::unexpected(unavailable(consistency, requirement.required, alive));
   if (requirement.only(options_.self)) {
-    Status written = co_await with_deadline(deadline, replicas_.write_own(mutation));
+    Status written = co_await with_deadline(deadline, replicas_.write(routed->view, mutation, deadline));
     if (written) co_return Served<void>{};
     Tally one;
     one.required = 1;

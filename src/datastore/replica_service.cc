@@ -53,27 +53,24 @@ Bytes ReplicaService::encode_read(const RequestView& view, const ReadCommand& co
   return bytes;
 }
 
-Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
-  if (defects_.has(Defect::accept_wrong_epoch)) co_return Status{};
-  CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
+Status ReplicaService::check(const RequestView& view) const {
+  if (defects_.has(Defect::accept_wrong_epoch)) return {};
   for (const auto& [id, epoch] : view.shards) {
     const Shard* shard = cluster_.shard(id);
     if (shard == nullptr || shard->epoch != epoch || !shard->has_replica(self_))
-      co_return fail(ErrorCode::wrong_epoch, "shard {} is not at epoch {} on node {}", id, epoch, self_);
+      return fail(ErrorCode::wrong_epoch, "shard {} is not at epoch {} on node {}", id, epoch, self_);
   }
-  co_return Status{};
+  return {};
+}
+
+Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
+  co_return check(view);
 }
 
 Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
-  CO_TRY_STATUS(co_await admit(view, deadline));
-  if (mutation.size() > Mutation::max_bytes)
-    co_return fail(ErrorCode::too_large, "a mutation of {} bytes", mutation.size());
-  CO_TRY(const MutationView decoded, MutationView::decode(mutation));
-  if (schema_.table(decoded.table) == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
-  co_return co_await replica_.write(std::move(mutation));
-}
-
-Task<Status> ReplicaService::write_own(Bytes mutation) {
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
+  CO_TRY_STATUS(check(view));
   if (schema_.table(MutationView::table_of(mutation)) == nullptr)
     co_return fail(ErrorCode::not_found, "the table was dropped");
   co_return co_await replica_.write(std::move(mutation));
@@ -87,7 +84,8 @@ Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
 
 Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadCommand& command, bool digest_only,
                                          Instant deadline) {
-  CO_TRY_STATUS(co_await admit(view, deadline));
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
+  CO_TRY_STATUS(check(view));
   CO_TRY(Bytes encoded, read_own(command));
   if (!digest_only) co_return encoded;
   Bytes digest;
@@ -98,6 +96,9 @@ Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadComm
 Task<Result<Bytes>> ReplicaService::serve_write(RpcRequest request) {
   ByteReader in(request.payload);
   CO_TRY(const RequestView view, RequestView::decode(in));
+  if (in.rest().size() > Mutation::max_bytes)
+    co_return fail(ErrorCode::too_large, "a mutation of {} bytes", in.rest().size());
+  CO_TRY(const MutationView checked, MutationView::decode(in.rest()));
   CO_TRY_STATUS(co_await write(view, Bytes(in.rest()), request.deadline));
   co_return Bytes{};
 }

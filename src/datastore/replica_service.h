@@ -33,11 +33,9 @@ class ReplicaService {
   ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster, const Schema& schema,
                  Replica& replica, Defects defects);
 
-  /// Without the network, for requests that this node coordinates itself. Errors beside those of the replica:
-  /// wrong_epoch, not_found (the table is gone), timeout.
+  /// Without the network, for requests that this node coordinates itself, with a mutation that this node made or
+  /// checked. Errors beside those of the replica: wrong_epoch, not_found (the table is gone), timeout.
   Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
-  /// The same for a mutation that this node made, whose view of the cluster is this node's.
-  Task<Status> write_own(Bytes mutation);
   /// The encoded result, or its digest in 8 bytes.
   Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
   /// The encoded result at once, for a request of this node whose view of the cluster is this node's.
@@ -52,6 +50,10 @@ class ReplicaService {
   static Bytes encode_read(const RequestView& view, const ReadCommand& command, bool digest_only);
 
  private:
+  bool knows(const RequestView& view) const {
+    return metadata_.applied_index() >= view.metadata_index || defects_.has(Defect::accept_wrong_epoch);
+  }
+  Status check(const RequestView& view) const;
   Task<Result<Bytes>> serve_write(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);
 

@@ -195,7 +195,7 @@ void Connection::start(std::unique_ptr<Work> work) {
 Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> self, std::unique_ptr<Work> work) {
   const Instant started = server_.executor_.now();
   const int16_t stream = work->envelope.header.stream;
-  const auto& message = work->request.message;
+  auto& message = work->request.message;
   if (auto* query = std::get_if<wire::Query>(&message)) {
     co_await run_query(*query, stream);
   } else if (auto* execute = std::get_if<wire::Execute>(&message)) {

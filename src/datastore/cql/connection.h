@@ -45,13 +45,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// Lets the client read why it is closed before it is.
   Task<void> part();
 
-  // Statements (connection_statements.cc). Each sends its answer.
-  Task<void> run_query(const wire::Query& query, int16_t stream);
-  Task<void> run_execute(const wire::Execute& request, int16_t stream);
+  // Statements (connection_statements.cc). Each sends its answer, and may take the request's values away.
+  Task<void> run_query(wire::Query& query, int16_t stream);
+  Task<void> run_execute(wire::Execute& request, int16_t stream);
   Task<void> run_batch(const wire::Batch& batch, int16_t stream);
   void run_prepare(const wire::Prepare& request, int16_t stream);
   Answer<PreparedPtr> find_prepared(BytesView id);
-  Answer<QueryOptions> options_for(const Plan& plan, const wire::QueryParameters& parameters, int16_t stream) const;
+  Answer<QueryOptions> options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream) const;
   void describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream);
   void deliver(Outcome outcome, int16_t stream);
 

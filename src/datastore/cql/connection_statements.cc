@@ -35,13 +35,13 @@ wire::ErrorResponse unprepared(BytesView id) {
 
 }  // namespace
 
-Answer<QueryOptions> Connection::options_for(const Plan& plan, const wire::QueryParameters& parameters,
+Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParameters& parameters,
                                              int16_t stream) const {
   QueryOptions options;
   options.consistency = parameters.consistency;
   options.serial_consistency = parameters.serial_consistency;
   if (parameters.names.empty()) {
-    options.values = parameters.values;
+    options.values = std::move(parameters.values);
   } else {
     auto bound = bind_by_name(plan, parameters.values, parameters.names);
     if (!bound) return std::unexpected(std::move(bound.error()));
@@ -57,7 +57,7 @@ Answer<QueryOptions> Connection::options_for(const Plan& plan, const wire::Query
   return options;
 }
 
-Task<void> Connection::run_query(const wire::Query& query, int16_t stream) {
+Task<void> Connection::run_query(wire::Query& query, int16_t stream) {
   const std::string keyspace(query.parameters.keyspace.value_or(keyspace_));
   auto statement = parse_text(query.text);
   if (!statement) co_return send(std::move(statement.error()), stream);
@@ -94,7 +94,7 @@ Answer<PreparedPtr> Connection::find_prepared(BytesView id) {
   return server_.prepared_.put(prepared->keyspace, prepared->text, std::move(*plan));
 }
 
-Task<void> Connection::run_execute(const wire::Execute& request, int16_t stream) {
+Task<void> Connection::run_execute(wire::Execute& request, int16_t stream) {
   auto prepared = find_prepared(request.id);
   if (!prepared) co_return send(std::move(prepared.error()), stream);
   const PreparedStatement& statement = **prepared;

@@ -38,8 +38,8 @@ class WriteRun {
       auto page =
           co_await executor_.tables_.read(plan.table, std::move(command), read_consistency(), options_.deadline);
       if (!page) co_return std::unexpected(to_error(page.error(), std::nullopt));
-      pages_.push_back(std::move(*page));
-      const auto& partitions = pages_.back().partitions;
+      pages_.push_front(std::move(*page));
+      const auto& partitions = pages_.front().partitions;
       CO_TRY_STATUS(answer(builder.add_read(read, partitions.empty() ? nullptr : &partitions[0])));
     }
     co_return builder.apply(mutations_);
@@ -78,7 +78,7 @@ class WriteRun {
   int64_t timestamp_us_ = 0;
   FunctionContext functions_;
   Arena arena_;
-  std::deque<datastore::ReadPage> pages_;
+  std::forward_list<datastore::ReadPage> pages_;
   MutationSet mutations_;
 };
 

@@ -1,7 +1,7 @@
 // Terms with their types resolved, and their values once markers are bound.
 #pragma once
 
-#include <deque>
+#include <forward_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,10 +17,11 @@ namespace asterism::cql {
 /// Keeps computed values alive while views of them are in use.
 class Arena {
  public:
-  BytesView keep(Bytes bytes) { return kept_.emplace_back(std::move(bytes)); }
+  BytesView keep(Bytes bytes) { return kept_.emplace_front(std::move(bytes)); }
+  bool empty() const { return kept_.empty(); }
 
  private:
-  std::deque<Bytes> kept_;
+  std::forward_list<Bytes> kept_;
 };
 
 /// What expressions are evaluated with; for one execution of one statement.

@@ -9,7 +9,7 @@ using datastore::Cell;
 void RowValues::clear() {
   std::ranges::fill(values_, std::nullopt);
   std::ranges::fill(stamps_, Stamp());
-  arena_ = std::make_shared<Arena>();
+  if (!arena_->empty()) arena_ = std::make_shared<Arena>();
 }
 
 void RowValues::clear_row() {

@@ -82,23 +82,18 @@ Answer<void> SelectRun::prepare() {
         "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either "
         "remove the ORDER BY or the IN and sort client side, or disable paging for this query");
   }
-  Bytes text;
-  ByteWriter seed(text);
-  seed.u64_be(plan_.fingerprint);
-  for (const wire::Value& value : options_.values) {
-    seed.u8(static_cast<uint8_t>(value.kind));
-    seed.sized(value.bytes);
-  }
-  fingerprint_ = xxh3(text);
   if (options_.paging_state) TRY_STATUS(resume_page());
 
-  wire::ResultMetadata metadata = whole_.result;
-  metadata.new_metadata_id = options_.new_metadata_id;
-  if (options_.skip_metadata && !options_.new_metadata_id) {
-    metadata.column_count = static_cast<uint32_t>(metadata.columns.size());
-    metadata.columns.clear();
-    metadata.no_metadata = true;
+  wire::ResultMetadata changed;
+  const bool skip = options_.skip_metadata && !options_.new_metadata_id;
+  if (skip) {
+    changed.column_count = static_cast<uint32_t>(whole_.result.columns.size());
+    changed.no_metadata = true;
+  } else if (options_.new_metadata_id) {
+    changed = whole_.result;
+    changed.new_metadata_id = options_.new_metadata_id;
   }
+  const wire::ResultMetadata& metadata = skip || options_.new_metadata_id ? changed : whole_.result;
   TRY(wire::RowsWriter writer, answer(wire::RowsWriter::create(metadata, options_.version, options_.stream, out_)));
   writer_.emplace(std::move(writer));
   return {};
@@ -152,7 +147,7 @@ Answer<void> SelectRun::prepare_reads() {
 
 Answer<void> SelectRun::resume_page() {
   auto state = PagingState::decode(*options_.paging_state);
-  if (!state || state->fingerprint != fingerprint_ || state->stage > commands_.size()) return bad_paging_state();
+  if (!state || state->fingerprint != fingerprint() || state->stage > commands_.size()) return bad_paging_state();
   stage_ = state->stage;
   next_ = std::move(state->next);
   if (stage_ < commands_.size() && !commands_[stage_].single && !next_.empty()) {
@@ -167,9 +162,20 @@ Answer<void> SelectRun::resume_page() {
   return {};
 }
 
+uint64_t SelectRun::fingerprint() const {
+  Bytes text;
+  ByteWriter out(text);
+  out.u64_be(plan_.fingerprint);
+  for (const wire::Value& value : options_.values) {
+    out.u8(static_cast<uint8_t>(value.kind));
+    out.sized(value.bytes);
+  }
+  return xxh3(text);
+}
+
 Bytes SelectRun::paging_state() const {
   PagingState state;
-  state.fingerprint = fingerprint_;
+  state.fingerprint = fingerprint();
   state.stage = static_cast<uint32_t>(stage_);
   state.next = next_;
   if (stage_ < commands_.size() && !commands_[stage_].single && !next_.empty()) state.next.erase(0, 4);

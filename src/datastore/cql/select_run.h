@@ -36,6 +36,8 @@ class SelectRun {
   Answer<void> emit_sorted();
   bool page_full() const { return options_.page_size > 0 && emitted_ >= static_cast<uint32_t>(options_.page_size); }
   Bytes paging_state() const;
+  /// Of the statement and its values: a paging state belongs to both.
+  uint64_t fingerprint() const;
   Outcome finish();
   std::vector<std::string> warnings() const;
 
@@ -53,7 +55,6 @@ class SelectRun {
   std::vector<BoundFilter> filters_;
   uint32_t per_partition_limit_ = UINT32_MAX;
   uint32_t remaining_ = UINT32_MAX;
-  uint64_t fingerprint_ = 0;
   bool sorts_ = false;  // several partitions and ORDER BY
 
   // Where the run is.

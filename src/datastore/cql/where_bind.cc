@@ -95,9 +95,24 @@ Answer<Alternatives> evaluate(const Restriction& condition, const Bindings& bind
   return found;
 }
 
+/// Conditions that are each column = value: what almost every statement has.
+static bool names_one_key(const WherePlan& where) {
+  return std::ranges::all_of(where.partition, [](const Restriction& condition) {
+    return condition.op == Operator::equal && condition.alternatives.size() == 1 && !condition.in_marker &&
+           condition.alternatives[0].parts.size() == 1 && !condition.alternatives[0].whole;
+  });
+}
+
 Answer<std::vector<PartitionKey>> partition_keys(const WherePlan& where, const Bindings& bindings) {
-  std::vector<std::vector<BytesView>> keys{{}};
+  std::vector<std::vector<BytesView>> keys(1);
+  const bool one = names_one_key(where);
   for (const Restriction& condition : where.partition) {
+    if (one) {
+      TRY(wire::Value value, condition.alternatives[0].parts[0].evaluate(bindings));
+      TRY(BytesView bytes, required(condition, value));
+      keys[0].push_back(bytes);
+      continue;
+    }
     TRY(Alternatives values, evaluate(condition, bindings));
     if (values.size() * keys.size() > max_combinations) {
       return invalid("The partition keys selected by IN restrictions are more than {}", max_combinations);
@@ -175,6 +190,7 @@ std::vector<Slice> intersect(const std::vector<Slice>& a, const std::vector<Slic
 }
 
 Answer<std::vector<Bytes>> fixed_prefixes(const WherePlan& where, const Bindings& bindings) {
+  if (where.clustering.empty()) return std::vector<Bytes>(1);
   std::set<Bytes> prefixes{Bytes()};
   for (const Restriction& condition : where.clustering) {
     if (condition.is_slice()) break;

@@ -114,7 +114,7 @@ Status WriteBuilder::add_read(const Read& read, const datastore::LivePartition* 
   const Row* row = nullptr;
   if (partition != nullptr && !read.clustering) row = &partition->static_row;
   if (partition != nullptr && read.clustering && !partition->rows.empty()) {
-    Row& kept = kept_rows_.emplace_back();
+    Row& kept = kept_rows_.emplace_front();
     TRY_STATUS(partition->read(partition->rows[0], kept));
     row = &kept;
   }

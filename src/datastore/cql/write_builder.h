@@ -1,7 +1,7 @@
 // From a planned write and its values to mutations.
 #pragma once
 
-#include <deque>
+#include <forward_list>
 #include <functional>
 #include <map>
 
@@ -82,7 +82,7 @@ class WriteBuilder {
   std::vector<Bytes> rows_;  // clustering keys
   int64_t timestamp_us_ = 0;
   uint32_t ttl_s_ = 0;
-  std::deque<datastore::Row> kept_rows_;
+  std::forward_list<datastore::Row> kept_rows_;
   std::map<std::pair<PartitionKey, std::optional<Bytes>>, const datastore::Row*> stored_;
 };
 
