@@ -40,10 +40,10 @@ def drivers_and_status_know_the_racks(cluster, driver):
     assert "dc1/rack3" in command("status", "--data", cluster.data).stdout
 
 
-def all_keys(session):
+def all_keys(session, table):
     try:
-        return {row.k for row in session.execute(SimpleStatement("SELECT k FROM racks.t", fetch_size=20), timeout=5)}
-    except Exception as error:  # the silent nodes are not known as such yet
+        return {row.k for row in session.execute(SimpleStatement(f"SELECT k FROM {table}", fetch_size=20), timeout=5)}
+    except Exception as error:  # who is silent, or back again, is not known yet
         return error
 
 
@@ -65,7 +65,7 @@ def replicas_lie_on_distinct_racks(cluster, driver, session):
         try:
             only = connect(cluster, only=alive, level=CL.ONE)
             few = only.connect()
-            wait_until(lambda: all_keys(few) == set(range(100)), 20, f"rack {alive + 1} to answer alone")
+            wait_until(lambda: all_keys(few, "racks.t") == set(range(100)), 20, f"rack {alive + 1} to answer alone")
             only.shutdown()
         finally:
             for i in dead:
@@ -129,5 +129,5 @@ def local_levels_count_the_coordinators_datacenter_only(cluster, driver, session
     # What it missed waited for it.
     far = connect(cluster, only=1, level=CL.LOCAL_QUORUM)
     session = far.connect()
-    wait_until(lambda: {row.k for row in session.execute("SELECT k FROM places.t")} == set(range(20)), 20, "the hints")
+    wait_until(lambda: all_keys(session, "places.t") == set(range(20)), 20, "the hints")
     far.shutdown()
