@@ -196,7 +196,11 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
   const Instant started = server_.executor_.now();
   const int16_t stream = work->envelope.header.stream;
   auto& message = work->request.message;
-  if (auto* query = std::get_if<wire::Query>(&message)) {
+  // has_room() guessed what the requests before this one would answer.
+  while (backlog() >= server_.options_.backlog_bytes_max && !closed_) co_await room_.wait();
+  if (closed_) {
+    // Nobody waits for it, and it has not begun.
+  } else if (auto* query = std::get_if<wire::Query>(&message)) {
     co_await run_query(*query, stream);
   } else if (auto* execute = std::get_if<wire::Execute>(&message)) {
     co_await run_execute(*execute, stream);

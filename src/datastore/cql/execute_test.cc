@@ -290,6 +290,18 @@ TEST_F(Execute, PagesOfAnySizeGiveTheSameRows) {
   }
 }
 
+TEST_F(Execute, ALimitInEachPartitionLeavesTheRestOfItUnread) {
+  run("CREATE TABLE t (k int, c int, PRIMARY KEY (k, c))");
+  for (int k = 0; k < 3; ++k)
+    for (int c = 0; c < 300; ++c) run(fmt::format("INSERT INTO t (k, c) VALUES ({}, {})", k, c));
+  for (const char* statement :
+       {"SELECT * FROM t PER PARTITION LIMIT 3", "SELECT * FROM t WHERE k IN (0, 1, 2) PER PARTITION LIMIT 3"}) {
+    tables_.reads = 0;
+    EXPECT_EQ(std::ranges::count(run_paged(statement, 2), '\n'), 9) << statement;
+    EXPECT_LT(tables_.reads, 20) << statement;
+  }
+}
+
 TEST_F(Execute, PagingStatesOfOthersAreRefused) {
   run("CREATE TABLE t (k int, c int, PRIMARY KEY (k, c))");
   for (int c = 0; c < 5; ++c) run(fmt::format("INSERT INTO t (k, c) VALUES (1, {})", c));

@@ -221,6 +221,7 @@ Task<Answer<void>> SelectRun::read_all() {
       if (flow == Flow::stop) break;
       complete = page->complete || (single && flow == Flow::next_partition);
       next_ = std::move(page->next);
+      if (!single && flow == Flow::next_partition) leave_partition();
     }
     if (complete) {
       ++stage_;
@@ -239,6 +240,12 @@ Task<Answer<void>> SelectRun::read_all() {
     CO_TRY_STATUS(close_group());
   }
   co_return Answer<void>();
+}
+
+/// Nothing more is wanted of the partition: a page that ended inside it is not continued there.
+void SelectRun::leave_partition() {
+  const Bytes prefix = datastore::partition_prefix(plan_.table->number, partition_->token, partition_->bytes);
+  if (next_.starts_with(prefix)) next_ = datastore::after_prefix(prefix);
 }
 
 Answer<SelectRun::Flow> SelectRun::consume(const ReadPage& page) {

@@ -23,6 +23,7 @@ class SelectRun {
   Task<Answer<void>> read_all();
   Task<datastore::Served<datastore::ReadPage>> read(datastore::ReadCommand command);
   datastore::ReadCommand next_command() const;
+  void leave_partition();
   Answer<Flow> consume(const datastore::ReadPage& page);
   Answer<Flow> consume_partition(const datastore::LivePartition& partition, bool continues);
   /// A row with its values in row_; `clustering` is none for static content without rows.
