@@ -20,7 +20,7 @@ FOUND_WITHIN = {
     "stale_read_repair": 10,
     "forget_replay": 30,
     "read_without_asking": 5,
-    "lease_outlives_freeze": 60,
+    "lease_outlives_freeze": 90,
     "range_tombstones_not_repaired": 40,
 }
 
