@@ -80,6 +80,7 @@ struct Node::Parts {
   ~Parts();
 
   Task<Status> open_storage();
+  raft::HostOptions host_options() const;
   Task<Status> open_once(bool& retry);
   Task<Status> set_aside(const char* folder, const Error& why);
   Task<Status> set_aside_marked(const Error& why);
@@ -174,6 +175,16 @@ Task<Status> Node::Parts::open_storage() {
   }
 }
 
+raft::HostOptions Node::Parts::host_options() const {
+  raft::HostOptions options;
+  options.self = config.id;
+  options.tick = tuning.raft_tick;
+  options.snapshot_after_bytes = tuning.snapshot_after_bytes;
+  options.recovering = log_lost;
+  options.defects = tuning.defects;
+  return options;
+}
+
 Task<Status> Node::Parts::open_once(bool& retry) {
   wal.reset();
   replica.reset();
@@ -201,14 +212,8 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   }
   store = std::move(*opened);
 
-  raft::HostOptions host_options;
-  host_options.self = config.id;
-  host_options.tick = tuning.raft_tick;
-  host_options.snapshot_after_bytes = tuning.snapshot_after_bytes;
-  host_options.recovering = log_lost;
-  host_options.defects = tuning.defects;
   host = std::make_unique<raft::Host>(
-      host_options, ports.executor, ports.clock, ports.random,
+      host_options(), ports.executor, ports.clock, ports.random,
       [this](NodeId to, Bytes batch) { rpc->send(to, rpc_method::raft, std::move(batch)); }, log.child("raft"));
   datastore::ReplicaOptions replica_options;
   replica_options.defects = tuning.defects;
