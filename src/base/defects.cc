@@ -20,6 +20,12 @@ std::string_view to_string(Defect defect) {
       return "stale_read_repair";
     case Defect::forget_replay:
       return "forget_replay";
+    case Defect::read_without_asking:
+      return "read_without_asking";
+    case Defect::lease_outlives_freeze:
+      return "lease_outlives_freeze";
+    case Defect::range_tombstones_not_repaired:
+      return "range_tombstones_not_repaired";
     case Defect::count:
       break;
   }

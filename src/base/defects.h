@@ -8,14 +8,17 @@
 namespace asterism {
 
 enum class Defect : uint8_t {
-  skip_sync,                   // the disk says that it synced and did not
-  quorum_off_by_one,           // a coordinator is content with one acknowledgement too few
-  drop_hint,                   // a mutation for a replica that was down is forgotten
-  repair_ignores_tombstones,   // replicas exchange live cells only
-  accept_wrong_epoch,          // a replica serves requests of another epoch
-  acknowledge_before_durable,  // a replica answers before its log is synced
-  stale_read_repair,           // a read returns the first answer without comparing digests
-  forget_replay,               // a restarted node leaves out its log's last records
+  skip_sync,                      // the disk says that it synced and did not
+  quorum_off_by_one,              // a coordinator is content with one acknowledgement too few
+  drop_hint,                      // a mutation for a replica that was down is forgotten
+  repair_ignores_tombstones,      // replicas exchange live cells only
+  accept_wrong_epoch,             // a replica serves requests of another epoch
+  acknowledge_before_durable,     // a replica answers before its log is synced
+  stale_read_repair,              // a read returns the first answer without comparing digests
+  forget_replay,                  // a restarted node leaves out its log's last records
+  read_without_asking,            // a Raft group is read without asking its leader what is committed
+  lease_outlives_freeze,          // a leader that was frozen counts its lease as if no time had passed
+  range_tombstones_not_repaired,  // replicas exchange rows without the deletions of ranges and partitions
   count
 };
 

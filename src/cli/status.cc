@@ -98,7 +98,7 @@ void print_table(const std::vector<NodeAnswer>& answers) {
   for (const NodeAnswer& answer : answers) {
     const std::string_view state = state_word(answer);
     const std::string phase = answer.status ? text_member(*answer.status, "state") : "";
-    const std::string word = fmt::format("{:12}", phase == "rebuilding" ? phase : state);
+    const std::string word = fmt::format("{:12}", phase == "rebuilding" || phase == "full" ? phase : state);
     const Colour colour = state == "up" ? Colour::green : state == "down" ? Colour::red : Colour::yellow;
     print_line(fmt::format(fmt::runtime(row), answer.config.name, coloured(word, colour),
                            place_column(answer.config.place.datacenter + "/" + answer.config.place.rack),

@@ -164,6 +164,29 @@ static std::optional<Bytes> without_tombstones(const Bytes& mutation) {
   return std::move(live).take();
 }
 
+static std::optional<Bytes> without_heads(const Bytes& mutation) {
+  auto view = MutationView::decode(mutation);
+  Mutation rest(view->table, view->token, view->partition_key);
+  for (const auto& change : view->changes)
+    if (change.place != Place::head) rest.add(change.place, change.clustering, change.value);
+  if (rest.empty()) return std::nullopt;
+  return std::move(rest).take();
+}
+
+/// Takes out what planted bugs forget. False: nothing is left.
+bool AntiEntropy::spoil(Bytes& mutation) const {
+  std::optional<Bytes> left;
+  if (options_.defects.has(Defect::repair_ignores_tombstones)) {
+    left = without_tombstones(mutation);
+  } else if (options_.defects.has(Defect::range_tombstones_not_repaired)) {
+    left = without_heads(mutation);
+  } else {
+    return true;
+  }
+  if (left) mutation = std::move(*left);
+  return left.has_value();
+}
+
 /// Brings what two replicas hold in a token range together, a page at a time.
 Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range,
                                    Instant deadline) {
@@ -185,11 +208,7 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
       CO_TRY(MergedResults merged, merge_results(command, std::move(both)));
       for (size_t side = 0; side < 2; ++side) {
         for (Bytes& mutation : merged.repairs[side]) {
-          if (options_.defects.has(Defect::repair_ignores_tombstones)) {
-            auto live = without_tombstones(mutation);
-            if (!live) continue;
-            mutation = std::move(*live);
-          }
+          if (!spoil(mutation)) continue;
           if (side == 0) {
             ++counters_.rows_pulled;
             CO_TRY_STATUS(co_await service_.write(view, std::move(mutation), deadline));

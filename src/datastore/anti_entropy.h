@@ -57,6 +57,7 @@ class AntiEntropy {
   Task<Result<Bytes>> serve_hashes(RpcRequest request);
   Task<Result<Bytes>> serve_rows(RpcRequest request);
   Task<Result<ReadResult>> rows(NodeId node, const RequestView& view, const ReadCommand& command, Instant deadline);
+  bool spoil(Bytes& mutation) const;
   RequestView view_of(const Shard& shard) const;
 
   AntiEntropyOptions options_;

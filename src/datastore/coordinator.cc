@@ -268,8 +268,13 @@ Task<Served<void>> Coordinator::write_all(std::vector<TableMutation> mutations, 
     auto stored = replica_.get(key);
     if (stored && *stored) tasks_.spawn(finish_batch(key, std::move(**stored)));
   }
-  if (failed) co_return std::unexpected(*failed);
-  co_return Served<void>{};
+  if (!failed) co_return Served<void>{};
+  // The others were sent, and a logged batch goes on: it is not true that nothing was done.
+  if (mutations.size() > 1 && failed->kind == RequestFailure::Kind::unavailable)
+    failed->kind = RequestFailure::Kind::timeout;
+  if (mutations.size() > 1 && failed->kind == RequestFailure::Kind::overloaded)
+    failed->kind = RequestFailure::Kind::failure;
+  co_return std::unexpected(*failed);
 }
 
 /// Writes the mutations of a logged batch until each has reached a replica or a hint, then forgets the batch.

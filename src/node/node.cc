@@ -21,6 +21,7 @@ constexpr const char* damaged_log_mark = "log-damaged";
 constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
 constexpr size_t max_voters = 5;
 constexpr Duration poll = 10ms;
+constexpr Duration room_poll = 500ms;
 constexpr Duration metadata_patience = 3s;
 constexpr Duration peers_patience = 500ms;
 
@@ -32,6 +33,8 @@ const char* to_string(NodeState state) {
       return "rebuilding";
     case NodeState::serving:
       return "serving";
+    case NodeState::full:
+      return "full";
     case NodeState::failed:
       return "failed";
   }
@@ -45,7 +48,7 @@ struct Node::Parts {
   NodeTuning tuning;
   Log log;
   Instant started;
-  NodeState state = NodeState::starting;
+  bool serving = false, rebuilding = false, full = false;
   bool log_lost = false;
   bool hole_accepted = false;  // the store was set aside because it lacks what the log let go
   std::optional<Error> failure;
@@ -77,6 +80,7 @@ struct Node::Parts {
   ~Parts();
 
   Task<Status> open_storage();
+  raft::HostOptions host_options() const;
   Task<Status> open_once(bool& retry);
   Task<Status> set_aside(const char* folder, const Error& why);
   Task<Status> set_aside_marked(const Error& why);
@@ -91,7 +95,10 @@ struct Node::Parts {
   Task<void> found_cluster();
   Task<void> announce_address();
   Task<void> rebuild();
+  NodeState state() const;
+  std::optional<Error> find_failure() const;
   Task<void> watch_for_failure();
+  Task<void> wait_for_room();
   void follow_metadata();
   bool is_seed(NodeId node) const;
 };
@@ -168,6 +175,16 @@ Task<Status> Node::Parts::open_storage() {
   }
 }
 
+raft::HostOptions Node::Parts::host_options() const {
+  raft::HostOptions options;
+  options.self = config.id;
+  options.tick = tuning.raft_tick;
+  options.snapshot_after_bytes = tuning.snapshot_after_bytes;
+  options.recovering = log_lost;
+  options.defects = tuning.defects;
+  return options;
+}
+
 Task<Status> Node::Parts::open_once(bool& retry) {
   wal.reset();
   replica.reset();
@@ -195,13 +212,8 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   }
   store = std::move(*opened);
 
-  raft::HostOptions host_options;
-  host_options.self = config.id;
-  host_options.tick = tuning.raft_tick;
-  host_options.snapshot_after_bytes = tuning.snapshot_after_bytes;
-  host_options.recovering = log_lost;
   host = std::make_unique<raft::Host>(
-      host_options, ports.executor, ports.clock, ports.random,
+      host_options(), ports.executor, ports.clock, ports.random,
       [this](NodeId to, Bytes batch) { rpc->send(to, rpc_method::raft, std::move(batch)); }, log.child("raft"));
   datastore::ReplicaOptions replica_options;
   replica_options.defects = tuning.defects;
@@ -369,11 +381,14 @@ Task<void> Node::Parts::announce_address() {
 
 Task<Status> Node::Parts::join() {
   CO_TRY_STATUS(metadata->start(first_configuration()));
+  for (const auto& [group, machine] : tuning.groups)
+    CO_TRY_STATUS(host->add_group(group, first_configuration(), *machine));
   metadata->state().on_change([this] { follow_metadata(); });
   for (const MemberConfig& seed : config.seeds) liveness->watch(seed.id);
   tasks.spawn(campaign_early());
   tasks.spawn(found_cluster());
-  while (cluster.nodes().empty()) co_await sleep_for(poll);
+  while (cluster.nodes().empty() && !failed.is_set()) co_await sleep_for(poll);
+  if (failed.is_set()) co_return fail(*failure);
   const NodeInfo* known = cluster.node(config.id);
   if (known == nullptr)
     co_return fail(ErrorCode::invalid_argument, "node {} is not a member of this cluster", config.id);
@@ -407,28 +422,48 @@ Task<void> Node::Parts::rebuild() {
     co_await sleep_for(1s);
   }
   service->set_rebuilding(false);
-  state = NodeState::serving;
+  rebuilding = false;
   log.info("all rows are here again");
 }
 
 Task<void> Node::Parts::forget_recovery() {
-  while (host->raft(metadata_shard).recovering()) co_await sleep_for(100ms);
+  while (host->recovering()) co_await sleep_for(100ms);
   if (Status forgotten = co_await unmark(recovering_mark); !forgotten)
     log.warning("the mark of a lost log stays: {}", forgotten.error().to_string());
 }
 
+NodeState Node::Parts::state() const {
+  if (failed.is_set()) return NodeState::failed;
+  if (full) return NodeState::full;
+  if (!serving) return NodeState::starting;
+  return rebuilding ? NodeState::rebuilding : NodeState::serving;
+}
+
+std::optional<Error> Node::Parts::find_failure() const {
+  if (wal->failure()) return wal->failure();
+  return store->damage() ? store->damage() : replica->failure();
+}
+
 Task<void> Node::Parts::watch_for_failure() {
-  while (true) {
-    if (replica->failure()) failure = replica->failure();
-    if (store->damage()) failure = store->damage();
-    if (wal->failure()) failure = wal->failure();
-    if (failure) break;
-    co_await sleep_for(100ms);
-  }
-  state = NodeState::failed;
+  while (!(failure = find_failure())) co_await sleep_for(100ms);
+  if (failure->code == ErrorCode::no_space) co_await wait_for_room();
   // The next start must not come upon the same file again.
   if (failure->code == ErrorCode::corrupt && !wal->failure()) co_await mark(damaged_mark);
   failed.set();
+}
+
+/// Log and store stay as they are, so what was acknowledged can be read, and are opened again when that can succeed: it
+/// copies a segment of the log, begins another and flushes what was replayed.
+Task<void> Node::Parts::wait_for_room() {
+  const uint64_t needed = 2 * (tuning.wal_segment_bytes + tuning.memtable_bytes);
+  full = true;
+  log.error("the disk is full: reads go on, writes are refused until {} MiB are free", (needed + (1 << 20) - 1) >> 20);
+  while (true) {
+    const auto free = co_await free_space(ports.disk);
+    if (!free || *free >= needed) break;
+    co_await sleep_for(room_poll);
+  }
+  log.info("the disk has room again");
 }
 
 // Node.
@@ -456,6 +491,7 @@ Task<Status> Node::start_all() {
   CO_TRY_STATUS(co_await parts.open_storage());
   CO_TRY(const bool rebuilding, co_await parts.is_marked(rebuilding_mark));
   parts.make_services();
+  parts.rebuilding = rebuilding;
   parts.service->set_rebuilding(rebuilding);
   for (const MemberConfig& seed : parts.config.seeds) {
     parts.rpc->set_peer(seed.id, seed.rpc());
@@ -467,7 +503,7 @@ Task<Status> Node::start_all() {
   CO_TRY_STATUS(parts.hints->start());
   CO_TRY_STATUS(parts.coordinator->start());
   parts.anti_entropy->start();
-  parts.state = rebuilding ? NodeState::rebuilding : NodeState::serving;
+  parts.serving = true;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());
   if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());
   parts.faces = std::make_unique<ClientFaces>(*this, parts.ports, parts.log);
@@ -477,7 +513,7 @@ Task<Status> Node::start_all() {
 
 Task<void> Node::stop() {
   Parts& parts = *parts_;
-  if (parts.wal == nullptr || parts.state == NodeState::failed) co_return;
+  if (parts.wal == nullptr || parts.full || parts.failed.is_set()) co_return;
   parts.faces.reset();
   parts.tasks.cancel();
   if (Status flushed = co_await parts.store->flush(); !flushed)
@@ -491,7 +527,7 @@ Task<Error> Node::failed() {
   co_return *parts_->failure;
 }
 
-NodeState Node::state() const { return parts_->state; }
+NodeState Node::state() const { return parts_->state(); }
 const NodeConfig& Node::config() const { return parts_->config; }
 ClusterState& Node::cluster() { return parts_->cluster; }
 datastore::Schema& Node::schema() { return parts_->schema; }
@@ -548,7 +584,7 @@ std::string Node::status_json() {
   boost::json::object status;
   status["name"] = parts.config.name;
   status["id"] = parts.config.id.value;
-  status["state"] = to_string(parts.state);
+  status["state"] = to_string(parts.state());
   status["cluster"] = parts.config.cluster_name;
   status["uptime_s"] = static_cast<double>((parts.ports.executor.now() - parts.started).count()) * 1e-9;
   status["metadata"] = {{"leader", name_of(parts.metadata->leader())}, {"applied", parts.metadata->applied_index()}};

@@ -48,6 +48,8 @@ struct NodeTuning {
   Duration repair_again_after = std::chrono::minutes(10);
   /// Further sections of the metadata log by name, the same on every node. They outlive the node.
   std::map<std::string, MetadataSection*> sections;
+  /// Further Raft groups, with the voters of the metadata log; the same on every node. The machines outlive the node.
+  std::map<ShardId, raft::StateMachine*> groups;
   Defects defects;
 };
 
@@ -55,6 +57,7 @@ enum class NodeState : uint8_t {
   starting,
   rebuilding,  // its tables were lost or damaged: serves what others have, and answers no read as a replica
   serving,
+  full,    // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
   failed,  // its disk failed: the node must be destroyed and made anew
 };
 const char* to_string(NodeState state);
@@ -71,7 +74,8 @@ class Node {
   Task<Status> start();
   /// Ends cleanly: what is written becomes durable and the next start is quick.
   Task<void> stop();
-  /// Completes when the node has failed, with the reason; never for one that goes on.
+  /// Completes when the node has failed and may be made anew, with the reason; never for one that goes on. A node whose
+  /// disk is full fails when there is room.
   Task<Error> failed();
 
   NodeState state() const;

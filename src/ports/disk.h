@@ -64,6 +64,8 @@ class Disk {
   /// Sorted by name. Errors: not_found, io.
   virtual void list(const std::string& path, Callback<std::vector<DirectoryEntry>> done) = 0;
   virtual void sync_directory(const std::string& path, Callback<void> done) = 0;
+  /// Bytes that could be written before the disk is full; only an estimate, because others may write to it.
+  virtual void free_space(Callback<uint64_t> done) = 0;
 
   /// Runs blocking file work (RocksDB's flushes, say) away from the core and completes with what it returned. The work
   /// must touch nothing that the core touches meanwhile. Destroying the Disk waits for it.

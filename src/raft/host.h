@@ -86,6 +86,8 @@ class Host {
   NodeId leader(ShardId group) const;
   bool is_leader(ShardId group) const { return leader(group) == options_.self; }
   const Raft& raft(ShardId group) const;
+  /// Whether any group still makes good a lost disk.
+  bool recovering() const;
   /// Called after leadership changed or entries were applied.
   void on_change(std::function<void(ShardId)> listener) { on_change_ = std::move(listener); }
 

@@ -59,6 +59,9 @@ inline auto list(Disk& disk, const std::string& path) {
 inline auto sync_directory(Disk& disk, const std::string& path) {
   return async<void>([&](auto done) { disk.sync_directory(path, std::move(done)); });
 }
+inline auto free_space(Disk& disk) {
+  return async<uint64_t>([&](auto done) { disk.free_space(std::move(done)); });
+}
 inline auto run_blocking(Disk& disk, std::move_only_function<Status()> work) {
   return async<void>([&](auto done) { disk.run_blocking(std::move(work), std::move(done)); });
 }

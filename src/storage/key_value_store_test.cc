@@ -404,5 +404,45 @@ TEST(KeyValueStore, AFlippedByteIsNeverServedAndAQuarantinedStoreCanBeReplaced) 
   EXPECT_GT(refused, 20u);
 }
 
+TEST(KeyValueStore, AFullDiskEndsWritingWhileReadsGoOnAndTheStoreCanBeOpenedAgain) {
+  std::array<uint64_t, 2> traces{};
+  for (uint64_t& trace : traces) {
+    TestRig rig;
+    auto body = [&]() -> Task<void> {
+      auto store = must(co_await KeyValueStore::open(rig.disk(), test_options()));
+      KeyValueStore::Batch batch;
+      batch.put("old", "1");
+      must(store->apply(batch, Position{1}));
+      must(co_await store->flush());
+      batch.put("new", Bytes(20'000, 'n'));
+      must(store->apply(batch, Position{2}));
+      rig.files().set_capacity(rig.files().used_bytes() + 700);
+      Status flushed = co_await store->flush();
+      EXPECT_EQ(flushed.error().code, ErrorCode::no_space);
+      EXPECT_EQ(must(store->get("old")), "1");
+      EXPECT_EQ(must(store->get("new"))->size(), 20'000u);
+      EXPECT_EQ(store->flushed_position(), Position{1});
+      // Nothing goes on by itself, even where there is room again.
+      rig.files().set_capacity(UINT64_MAX);
+      co_await sleep_for(60s);
+      EXPECT_EQ(store->flushed_position(), Position{1});
+      batch.put("more", "3");
+      EXPECT_EQ(store->apply(batch, Position{3}).error().code, ErrorCode::no_space);
+      store.reset();
+      store = must(co_await KeyValueStore::open(rig.disk(), test_options()));
+      EXPECT_EQ(store->flushed_position(), Position{1});
+      EXPECT_EQ(must(store->get("old")), "1");
+      batch.clear();
+      batch.put("new", "2");
+      must(store->apply(batch, Position{2}));
+      must(co_await store->flush());
+      EXPECT_TRUE(must(co_await store->verify()).empty());
+    };
+    rig.run(body());
+    trace = rig.simulation.trace_hash();
+  }
+  EXPECT_EQ(traces[0], traces[1]);
+}
+
 }  // namespace
 }  // namespace asterism

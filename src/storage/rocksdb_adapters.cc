@@ -3,6 +3,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 namespace asterism {
@@ -15,6 +16,16 @@ class SilentLogger final : public rocksdb::Logger {
   SilentLogger() : Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
   using Logger::Logv;
   void Logv(const char*, va_list) override {}
+};
+
+/// After a failed flush or compaction RocksDB would try again from threads of its own. What to do is the owner's to
+/// say, and such threads follow no virtual time.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status error, bool* automatic) override {
+    error.PermitUncheckedError();
+    *automatic = false;
+  }
 };
 
 class FunctionMerge final : public rocksdb::MergeOperator {
@@ -119,6 +130,7 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
   out.max_write_buffer_number = 4;
   // Nothing goes on by itself after an error: the owner gives the store up.
   out.max_bgerror_resume_count = 0;
+  out.listeners.push_back(std::make_shared<NoRecovery>());
   out.max_write_buffer_size_to_maintain = 0;
   out.disable_auto_compactions = !options.background_compaction;
   if (!options.background_compaction) {

@@ -19,6 +19,9 @@ FOUND_WITHIN = {
     "acknowledge_before_durable": 60,
     "stale_read_repair": 10,
     "forget_replay": 30,
+    "read_without_asking": 5,
+    "lease_outlives_freeze": 90,
+    "range_tombstones_not_repaired": 40,
 }
 
 

@@ -28,7 +28,7 @@ SimulatedCluster::SimulatedCluster(sim::Simulation& simulation, ClusterShape sha
     configs_.push_back(config);
     if (shape_.skip_sync) machine.disk().store().set_sync_skipped("");
     machine.set_process([this, config](sim::Machine& on) -> std::unique_ptr<sim::Process> {
-      return std::make_unique<NodeProcess>(on, config, shape_.tuning, checker_);
+      return std::make_unique<NodeProcess>(on, config, shape_.tuning, shape_.register_groups, checker_);
     });
     machine.start();
   }

@@ -21,6 +21,7 @@ class ClientProcess final : public sim::Process {
 struct ClusterShape {
   uint32_t nodes = 3;
   uint32_t clients = 2;
+  uint32_t register_groups = 0;
   NodeTuning tuning;
   sim::DiskOptions disk;
   bool skip_sync = false;  // the planted defect of that name

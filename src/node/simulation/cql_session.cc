@@ -52,33 +52,30 @@ class CqlSession final : public Session {
   }
 
   Task<Answer> write(WriteRequest request, Duration limit) override {
-    std::string text;
-    std::vector<CqlValue> values;
     CqlQueryOptions options;
     options.consistency = static_cast<wire::Consistency>(request.level);
-    const std::string table = request.table.to_string();
-    if (!request.value) {
-      text = fmt::format("DELETE FROM {} USING TIMESTAMP ? WHERE k = ? AND c = ?", table);
-      values = {bigint_value(request.timestamp_us), request.key, int_value(request.clustering)};
-    } else if (request.ttl_s > 0) {
-      text = fmt::format("INSERT INTO {} (k, c, v) VALUES (?, ?, ?) USING TIMESTAMP ? AND TTL ?", table);
-      values = {request.key, int_value(request.clustering), *request.value, bigint_value(request.timestamp_us),
-                int_value(static_cast<int32_t>(request.ttl_s))};
-    } else if (random_.chance(0.3)) {
-      text = fmt::format("UPDATE {} SET v = ? WHERE k = ? AND c = ?", table);
-      values = {*request.value, request.key, int_value(request.clustering)};
-      options.timestamp_us = request.timestamp_us;
-    } else {
-      text = fmt::format("INSERT INTO {} (k, c, v) VALUES (?, ?, ?)", table);
-      values = {request.key, int_value(request.clustering), *request.value};
-      options.timestamp_us = request.timestamp_us;
-    }
+    auto [text, prepared, values] = statement_of(request, &options);
     CqlReply reply;
     co_return co_await ask(std::move(text), std::move(values), std::move(options), limit, reply);
   }
 
+  Task<Answer> batch(std::vector<WriteRequest> requests, bool logged, datastore::Consistency level,
+                     Duration limit) override {
+    CqlQueryOptions options;
+    options.consistency = static_cast<wire::Consistency>(level);
+    std::vector<CqlClient::Statement> statements;
+    for (const WriteRequest& request : requests) statements.push_back(statement_of(request, nullptr));
+    const Instant deadline = machine_.executor().now() + limit;
+    if (Status connected = co_await connect(deadline); !connected) co_return not_sent(connected.error());
+    CqlReply reply;
+    co_return settle(co_await client_->batch(logged ? wire::BatchType::logged : wire::BatchType::unlogged,
+                                             std::move(statements), deadline, std::move(options)),
+                     reply);
+  }
+
   Task<Answer> read(ReadRequest request, Duration limit, std::vector<SeenRow>& rows) override {
-    std::string text = fmt::format("SELECT c, v FROM {} WHERE k = ?", request.table.to_string());
+    const std::string columns = request.also.empty() ? "c, v" : "c, v, " + request.also;
+    std::string text = fmt::format("SELECT {} FROM {} WHERE k = ?", columns, request.table.to_string());
     std::vector<CqlValue> values{request.key};
     if (request.from == request.to) {
       text += " AND c = ?";
@@ -99,7 +96,8 @@ class CqlSession final : public Session {
       Answer answer = co_await ask(text, values, options, limit, reply);
       if (!answer.done()) co_return answer;
       for (const auto& row : reply.rows())
-        seen.push_back({static_cast<int32_t>(ByteReader(*row.at(0)).u32_be()), row.at(1).value_or("(null)")});
+        seen.push_back({static_cast<int32_t>(ByteReader(*row.at(0)).u32_be()), row.at(1).value_or("(null)"),
+                        row.size() > 2 ? row[2].value_or("(null)") : ""});
       const auto* page = reply.get<wire::Rows>();
       if (page == nullptr || !page->metadata.paging_state) break;
       options.paging_state = *page->metadata.paging_state;
@@ -116,6 +114,9 @@ class CqlSession final : public Session {
   }
   Task<Answer> create_table(TableName name, Duration limit) override {
     return change(fmt::format("CREATE TABLE {} (k text, c int, v text, PRIMARY KEY (k, c))", name.to_string()), limit);
+  }
+  Task<Answer> add_column(TableName name, std::string column, Duration limit) override {
+    return change(fmt::format("ALTER TABLE {} ADD {} text", name.to_string(), column), limit);
   }
   Task<Answer> drop_table(TableName name, Duration limit) override {
     return change("DROP TABLE " + name.to_string(), limit);
@@ -134,6 +135,46 @@ class CqlSession final : public Session {
  private:
   static std::string replication(uint32_t replicas) {
     return fmt::format("{{'class': 'SimpleStrategy', 'replication_factor': {}}}", replicas);
+  }
+
+  static CqlClient::Statement deletion_of(const WriteRequest& request) {
+    std::string text = fmt::format("DELETE FROM {} USING TIMESTAMP ? WHERE k = ?", request.table.to_string());
+    std::vector<CqlValue> values{bigint_value(request.timestamp_us), request.key};
+    if (request.scope == WriteRequest::Scope::row) text += " AND c = ?";
+    if (request.scope == WriteRequest::Scope::range) text += " AND c >= ? AND c <= ?";
+    if (request.scope != WriteRequest::Scope::partition) values.push_back(int_value(request.clustering));
+    if (request.scope == WriteRequest::Scope::range) values.push_back(int_value(request.to));
+    return {std::move(text), false, std::move(values)};
+  }
+
+  /// The timestamp goes to the options, where there are any, or into the text.
+  CqlClient::Statement statement_of(const WriteRequest& request, CqlQueryOptions* options) {
+    if (!request.value) return deletion_of(request);
+    const std::string table = request.table.to_string();
+    if (request.ttl_s == 0 && options != nullptr && request.also.empty() && random_.chance(0.3)) {
+      options->timestamp_us = request.timestamp_us;
+      return {fmt::format("UPDATE {} SET v = ? WHERE k = ? AND c = ?", table),
+              false,
+              {*request.value, request.key, int_value(request.clustering)}};
+    }
+    std::string columns = "k, c, v", marks = "?, ?, ?", rest;
+    std::vector<CqlValue> values{request.key, int_value(request.clustering), *request.value};
+    if (!request.also.empty()) {
+      columns += ", " + request.also;
+      marks += ", ?";
+      values.emplace_back(*request.value);
+    }
+    if (options != nullptr && request.ttl_s == 0) {
+      options->timestamp_us = request.timestamp_us;
+    } else {
+      rest = " USING TIMESTAMP ?";
+      values.push_back(bigint_value(request.timestamp_us));
+    }
+    if (request.ttl_s > 0) {
+      rest += " AND TTL ?";
+      values.push_back(int_value(static_cast<int32_t>(request.ttl_s)));
+    }
+    return {fmt::format("INSERT INTO {} ({}) VALUES ({}){}", table, columns, marks, rest), false, std::move(values)};
   }
 
   void drop() {
@@ -175,21 +216,26 @@ class CqlSession final : public Session {
   Task<Answer> ask(std::string text, std::vector<CqlValue> values, CqlQueryOptions options, Duration limit,
                    CqlReply& reply) {
     const Instant deadline = machine_.executor().now() + limit;
-    if (Status connected = co_await connect(deadline); !connected) {
-      drop();
-      move();
-      co_return Answer{Ending::refused, connected.error().to_string()};
-    }
-    auto result = co_await send(text, values, options, deadline);
+    if (Status connected = co_await connect(deadline); !connected) co_return not_sent(connected.error());
+    co_return settle(co_await send(text, values, options, deadline), reply);
+  }
+
+  Answer not_sent(const Error& error) {
+    drop();
+    move();
+    return Answer{Ending::refused, error.to_string()};
+  }
+
+  Answer settle(Result<CqlReply> result, CqlReply& reply) {
     if (!result) {
       drop();
       move();
-      co_return Answer{Ending::unknown, result.error().to_string()};
+      return Answer{Ending::unknown, result.error().to_string()};
     }
     reply = std::move(*result);
-    if (reply.error() == nullptr) co_return Answer{Ending::done};
+    if (reply.error() == nullptr) return Answer{Ending::done};
     if (reply.error()->code == wire::CqlErrorCode::unprepared) prepared_.clear();
-    co_return answer_of(*reply.error());
+    return answer_of(*reply.error());
   }
 
   SimulatedCluster& cluster_;

@@ -24,7 +24,7 @@ bool DiskDamage::others_are_whole(size_t victim) {
   for (size_t i = 0; i < cluster_.nodes(); ++i) {
     Node* node = cluster_.serving(i);
     if (node == nullptr || node->state() != NodeState::serving) return false;
-    if (i != victim && node->raft_host().raft(metadata_shard).recovering()) return false;
+    if (i != victim && node->raft_host().recovering()) return false;
   }
   return true;
 }

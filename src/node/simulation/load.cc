@@ -10,9 +10,10 @@ namespace asterism::simulation {
 using datastore::Consistency;
 
 static const TableName registers{"strong", "registers"}, rows{"strong", "rows"}, deletes{"strong", "deletes"},
-    wide{"strong", "wide"}, expiring{"strong", "expiring"}, weak{"weak", "rows"}, growing{"growing", "rows"};
+    wide{"strong", "wide"}, expiring{"strong", "expiring"}, batched{"strong", "batched"}, weak{"weak", "rows"},
+    growing{"growing", "rows"};
 constexpr int32_t wide_rows = 60;
-constexpr uint32_t ttl_most_s = 5;
+constexpr uint32_t ttl_most_s = 5, ttl_long_s = 1'000'000;
 constexpr Duration set_up_limit = 60s;
 
 LoadPlan LoadPlan::from(Random& random, uint32_t nodes, bool damage) {
@@ -35,6 +36,9 @@ LoadPlan LoadPlan::from(Random& random, uint32_t nodes, bool damage) {
   plan.growing_from = damage ? 2 : 1;
   plan.growing_to = static_cast<uint32_t>(random.between(plan.growing_from, std::min(nodes, 5u)));
   plan.expiring = weight(1);
+  plan.batches = weight(2);
+  plan.columns = static_cast<uint32_t>(random.below(4));
+  plan.damage = damage;
   plan.journal = random.chance(0.3) ? 12 : weight(2);
   plan.churn = random.chance(0.5) ? static_cast<uint32_t>(random.between(1, 2)) : 0;
   return plan;
@@ -44,14 +48,15 @@ std::string LoadPlan::describe() const {
   return fmt::format(
       "{} workers, think {} ms at most, patience {} ms, {} replicas; registers {}, rows {}, deletes {}, wide {}, weak "
       "{} "
-      "on {} replicas, growing {} from {} to {} replicas, expiring {}, journal {}, churn {}",
+      "on {} replicas, growing {} from {} to {} replicas, expiring {}, batches {}, columns {}, "
+      "journal {}, churn {}",
       workers, think_most.count() / 1'000'000, patience.count() / 1'000'000, replicas, registers, rows, deletes, wide,
-      weak, weak_replicas, growing, growing_from, growing_to, expiring, journal, churn);
+      weak, weak_replicas, growing, growing_from, growing_to, expiring, batches, columns, journal, churn);
 }
 
 Load::Load(SimulatedCluster& cluster, JournalChecker& journal, Verdict& verdict, LoadPlan plan)
     : cluster_(cluster), journal_(journal), verdict_(verdict), plan_(plan), random_(cluster.simulation().stream(77)) {
-  const uint32_t count = plan_.workers + plan_.churn + 1;
+  const uint32_t count = plan_.workers + plan_.churn + 2;
   for (uint32_t i = 0; i < count; ++i) {
     auto worker = std::make_unique<Worker>();
     worker->random = sim::SeededRandom(random_.next());
@@ -91,7 +96,7 @@ Task<void> Load::set_up() {
     const auto create = [&session, name, replicas] { return session.create_keyspace(name, replicas, 5s); };
     if (!co_await until_done(session, create, set_up_limit)) co_return verdict_.fail("keyspaces cannot be created");
   }
-  const std::array<TableName, 7> tables{registers, rows, deletes, wide, expiring, weak, growing};
+  const std::array<TableName, 8> tables{registers, rows, deletes, wide, expiring, batched, weak, growing};
   for (const TableName& table : tables) {
     const auto create = [&session, table] { return session.create_table(table, 5s); };
     if (!co_await until_done(session, create, set_up_limit)) co_return verdict_.fail("tables cannot be created");
@@ -108,14 +113,15 @@ void Load::start() {
     } else if (i < plan_.workers + plan_.churn) {
       machine.spawn(churn(worker, static_cast<uint32_t>(i)));
     } else {
-      machine.spawn(grow(worker));
+      machine.spawn(i + 1 < workers_.size() ? grow(worker) : add_columns(worker));
     }
   }
 }
 
 Load::Kind Load::choose(sim::SeededRandom& random) const {
-  const std::array<uint32_t, static_cast<size_t>(Kind::count_)> weights{
-      plan_.registers, plan_.rows, plan_.deletes, plan_.wide, plan_.weak, plan_.growing, plan_.expiring, plan_.journal};
+  const std::array<uint32_t, static_cast<size_t>(Kind::count_)> weights{plan_.registers, plan_.rows,    plan_.deletes,
+                                                                        plan_.wide,      plan_.weak,    plan_.growing,
+                                                                        plan_.expiring,  plan_.batches, plan_.journal};
   uint32_t sum = 0;
   for (uint32_t weight : weights) sum += weight;
   auto left = static_cast<uint32_t>(random.below(sum));
@@ -161,18 +167,11 @@ Task<void> Load::one(Worker& worker, Kind kind) {
       const std::string key = fmt::format("d{}", random.below(20));
       const auto clustering = static_cast<int32_t>(random.below(3));
       if (luck < 0.3) co_return co_await read(worker, {deletes, key, clustering, clustering, false, 0, 0, level}, true);
+      if (luck > 0.95) co_return co_await erase(worker, deletes, key, 0, 2, 2, level);
       co_return co_await write(worker, deletes, key, clustering, luck > 0.65, level);
     }
-    case Kind::wide: {
-      const std::string key = fmt::format("w{}", random.below(2));
-      auto from = static_cast<int32_t>(random.below(wide_rows)), to = static_cast<int32_t>(random.below(wide_rows));
-      if (luck < 0.2)
-        co_return co_await read(worker,
-                                {wide, key, std::min(from, to), std::max(from, to), random.chance(0.3), 0,
-                                 static_cast<uint32_t>(random.chance(0.5) ? 1 + random.below(20) : 0), level},
-                                true);
-      co_return co_await write(worker, wide, key, from, luck > 0.85, level);
-    }
+    case Kind::wide:
+      co_return co_await one_wide(worker, luck, level);
     case Kind::weak:
       if (luck < 0.1)
         co_return co_await read(worker, {weak, some_key(random, weak), 0, 0, false, 0, 0, Consistency::one}, false);
@@ -181,6 +180,10 @@ Task<void> Load::one(Worker& worker, Kind kind) {
       co_return co_await insert(growing, Consistency::quorum);
     case Kind::expiring:
       co_return co_await insert(expiring, level, 1 + static_cast<uint32_t>(random.below(ttl_most_s)));
+    case Kind::batches:
+      if (luck < 0.2)
+        co_return co_await read(worker, {batched, some_key(random, batched), 0, 0, false, 0, 0, level}, true);
+      co_return co_await batch(worker, level);
     case Kind::journal:
       co_return co_await journal_request(worker);
     case Kind::count_:
@@ -188,16 +191,38 @@ Task<void> Load::one(Worker& worker, Kind kind) {
   }
 }
 
+Task<void> Load::one_wide(Worker& worker, double luck, Consistency level) {
+  sim::SeededRandom& random = worker.random;
+  const std::string key = fmt::format("w{}", random.below(2));
+  const auto one = static_cast<int32_t>(random.below(wide_rows)), other = static_cast<int32_t>(random.below(wide_rows));
+  const int32_t from = std::min(one, other), to = std::max(one, other);
+  if (luck < 0.2)
+    co_return co_await read(worker,
+                            {wide, key, from, to, random.chance(0.3), 0,
+                             static_cast<uint32_t>(random.chance(0.5) ? 1 + random.below(20) : 0), level},
+                            true);
+  if (luck > 0.98) co_return co_await erase(worker, wide, key, 0, wide_rows - 1, wide_rows - 1, level);
+  if (luck > 0.92) co_return co_await erase(worker, wide, key, from, std::min(to, from + 10), wide_rows - 1, level);
+  co_await write(worker, wide, key, one, luck > 0.85, level);
+}
+
+std::string Load::some_value(Worker& worker, int64_t timestamp_us) {
+  const uint64_t padding = worker.random.chance(0.1) ? worker.random.below(2000) : worker.random.below(40);
+  return fmt::format("{}{}", timestamp_us, std::string(padding, '.'));
+}
+
 Task<void> Load::write(Worker& worker, TableName table, std::string key, int32_t clustering, bool erase,
                        Consistency level, uint32_t ttl_s) {
   WriteRequest request;
   request.timestamp_us = timestamp();
   request.level = level;
-  request.ttl_s = ttl_s;
-  if (!erase)
-    request.value =
-        fmt::format("{}{}", request.timestamp_us,
-                    std::string(worker.random.chance(0.1) ? worker.random.below(2000) : worker.random.below(40), '.'));
+  // Some live for so long that they are there at the end.
+  request.ttl_s = ttl_s == 0 && worker.random.chance(0.1) ? ttl_long_s : ttl_s;
+  if (!erase) request.value = some_value(worker, request.timestamp_us);
+  if (const auto& added = added_columns_[table]; !erase && !added.empty() && worker.random.chance(0.5)) {
+    request.also = added[worker.random.below(added.size())];
+    also_[*request.value] = request.also;
+  }
   request.table = table;
   request.key = key;
   request.clustering = clustering;
@@ -208,6 +233,63 @@ Task<void> Load::write(Worker& worker, TableName table, std::string key, int32_t
   row.end(at, answer.ending);
   count(answer);
   if (answer.gone) verdict_.fail(fmt::format("{} is said not to exist: {}", table.to_string(), answer.message));
+}
+
+Task<void> Load::erase(Worker& worker, TableName table, std::string key, int32_t from, int32_t to, int32_t last,
+                       Consistency level) {
+  WriteRequest request{table, key, from};
+  request.timestamp_us = timestamp();
+  request.level = level;
+  const bool whole = from == 0 && to == last;
+  request.scope = whole && worker.random.chance(0.7) ? WriteRequest::Scope::partition : WriteRequest::Scope::range;
+  request.to = to;
+  Partition& partition = tables_[table][key];
+  const int64_t at = request.timestamp_us;
+  for (int32_t row = from; row <= to; ++row) partition[row].begin(at, std::nullopt);
+  const Answer answer = co_await worker.session->write(std::move(request), plan_.patience);
+  for (int32_t row = from; row <= to; ++row) partition[row].end(at, answer.ending);
+  count(answer);
+}
+
+/// New rows of several partitions, and one of a partition that others change too.
+Task<void> Load::batch(Worker& worker, Consistency level) {
+  const bool logged = worker.random.chance(0.6);
+  std::vector<WriteRequest> requests;
+  std::vector<std::string> keys;
+  for (uint64_t i = 0, size = 2 + worker.random.below(4); i < size; ++i) {
+    WriteRequest& request = requests.emplace_back();
+    request.timestamp_us = timestamp();
+    if (i == 0) {
+      request.table = wide;
+      request.key = fmt::format("w{}", worker.random.below(2));
+      request.clustering = static_cast<int32_t>(worker.random.below(wide_rows));
+    } else {
+      request.table = batched;
+      request.key = fmt::format("b{}", next_number_++);
+      keys.push_back(request.key);
+      keys_[batched].push_back(request.key);
+    }
+    if (i > 0 || worker.random.chance(0.7)) request.value = some_value(worker, request.timestamp_us);
+    tables_[request.table][request.key][request.clustering].begin(request.timestamp_us, request.value);
+  }
+  if (logged) logged_batches_.push_back(std::move(keys));
+  const Answer answer = co_await worker.session->batch(requests, logged, level, plan_.patience);
+  for (const WriteRequest& request : requests)
+    tables_[request.table][request.key][request.clustering].end(request.timestamp_us, answer.ending);
+  count(answer);
+}
+
+/// Adds columns to tables that are in use; from then on some writes set them as well.
+Task<void> Load::add_columns(Worker& worker) {
+  for (uint32_t i = 0; i < plan_.columns && !stopping_ && !verdict_.failed(); ++i) {
+    co_await sleep_for(sim::random_between(worker.random, 500ms, 5s));
+    const TableName table = worker.random.chance(0.5) ? registers : wide;
+    const std::string column = fmt::format("e{}", i);
+    const Answer answer = co_await worker.session->add_column(table, column, plan_.patience);
+    count(answer);
+    if (answer.done()) added_columns_[table].push_back(column);
+  }
+  --working_;
 }
 
 Task<void> Load::read(Worker& worker, ReadRequest request, bool strong) {

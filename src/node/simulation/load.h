@@ -23,6 +23,9 @@ struct LoadPlan {
   uint32_t growing = 0;  // rows in the keyspace "growing", whose replication factor rises during the run
   uint32_t growing_from = 1, growing_to = 3;
   uint32_t expiring = 1;  // rows that live for a few seconds
+  uint32_t batches = 1;   // rows of several partitions at once, logged and unlogged
+  uint32_t columns = 2;   // that are added to tables in use
+  bool damage = false;    // disks lose data, and with it logged batches that only their coordinator holds
   uint32_t journal = 1;   // the metadata log
   uint32_t churn = 1;     // tables that are created, truncated and dropped; the number of workers that do it
 
@@ -50,7 +53,7 @@ class Load {
   uint64_t unknowns() const { return unknowns_; }
 
  private:
-  enum class Kind : uint8_t { registers, rows, deletes, wide, weak, growing, expiring, journal, count_ };
+  enum class Kind : uint8_t { registers, rows, deletes, wide, weak, growing, expiring, batches, journal, count_ };
   struct Worker {
     Session* session = nullptr;  // its client machine's
     sim::SeededRandom random{0};
@@ -61,9 +64,17 @@ class Load {
   Task<void> churn(Worker& worker, uint32_t number);
   Task<void> churn_table(Worker& worker, TableName name);
   Task<void> grow(Worker& worker);
+  Task<void> add_columns(Worker& worker);
   Task<void> one(Worker& worker, Kind kind);
   Task<void> write(Worker& worker, TableName table, std::string key, int32_t clustering, bool erase,
                    datastore::Consistency level, uint32_t ttl_s = 0);
+  /// Deletes the rows from one to the other, or the whole partition, where `last` is its last row.
+  Task<void> erase(Worker& worker, TableName table, std::string key, int32_t from, int32_t to, int32_t last,
+                   datastore::Consistency level);
+  Task<void> batch(Worker& worker, datastore::Consistency level);
+  Task<void> one_wide(Worker& worker, double luck, datastore::Consistency level);
+  Task<void> check_batches(Session& session);
+  std::string some_value(Worker& worker, int64_t timestamp_us);
   Task<void> read(Worker& worker, ReadRequest request, bool strong);
   Task<void> journal_request(Worker& worker);
   Task<bool> until_done(Session& session, const std::function<Task<Answer>()>& request, Duration limit);
@@ -84,6 +95,9 @@ class Load {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::map<TableName, std::map<std::string, Partition>> tables_;
   std::map<TableName, std::vector<std::string>> keys_;  // of rows written once
+  std::map<TableName, std::vector<std::string>> added_columns_;
+  std::map<std::string, std::string> also_;               // the added column that got a value as well
+  std::vector<std::vector<std::string>> logged_batches_;  // the keys of each
   bool stopping_ = false;
   size_t working_ = 0;
   int64_t latest_timestamp_us_ = 0;

@@ -30,15 +30,23 @@ Task<void> Load::churn_table(Worker& worker, TableName name) {
     WriteRequest write{name, "k", clustering, fmt::format("v{}", clustering), timestamp()};
     return write;
   };
+  bool widened = false;
   for (int32_t i = 0; i < 4; ++i) {
+    if (i == 2 && worker.random.chance(0.5)) {
+      answer = co_await session.add_column(name, "also", plan_.patience);
+      count(answer);
+      widened = answer.done();
+    }
     session.move();
     if (!co_await catch_up(cluster_, session.node(), plan_.patience)) continue;
     const size_t by = session.node();
-    answer = co_await session.write(request(i), plan_.patience);
+    WriteRequest write = request(i);
+    if (widened) write.also = "also";
+    answer = co_await session.write(std::move(write), plan_.patience);
     count(answer);
     if (answer.gone || answer.no_table)
-      co_return verdict_.fail(
-          fmt::format("{} was created, and n{}, which knows that, says: {}", name.to_string(), by + 1, answer.message));
+      co_return verdict_.fail(fmt::format("{} was created{}, and n{}, which knows that, says: {}", name.to_string(),
+                                          widened ? " and got a column" : "", by + 1, answer.message));
   }
   answer = co_await session.truncate(name, plan_.patience);
   count(answer);
@@ -97,10 +105,19 @@ Task<void> Load::check_partition(Session& session, const TableName& table, const
                                  Partition& partition) {
   ReadRequest request{table, key};
   request.level = random_.chance(0.3) ? Consistency::all : Consistency::quorum;
+  if (const auto& added = added_columns_[table]; !added.empty()) request.also = added[random_.below(added.size())];
   std::vector<SeenRow> seen;
   if (!co_await read_surely(session, request, seen)) co_return;
   std::map<int32_t, std::string> values;
-  for (const SeenRow& row : seen) values[row.clustering] = row.value;
+  for (SeenRow& row : seen) {
+    values[row.clustering] = row.value;
+    // Every change sets the value, so the change that decides it decides the added column too.
+    const auto also = also_.find(row.value);
+    if (also != also_.end() && also->second == request.also && row.also != row.value)
+      verdict_.fail(fmt::format("after everything healed, {} '{}' row {} holds '{}' and its column {} '{}'",
+                                table.to_string(), key, row.clustering, row.value, request.also, row.also));
+    row.also.clear();
+  }
   const bool expired = table.table == "expiring";
   for (auto& [clustering, row] : partition) {
     std::optional<std::string> value;
@@ -118,8 +135,26 @@ Task<void> Load::check_partition(Session& session, const TableName& table, const
   if (partition.size() > 10) co_await check_slices(session, table, key, seen);
 }
 
+/// A logged batch happened as a whole or not at all.
+Task<void> Load::check_batches(Session& session) {
+  constexpr size_t most = 30;
+  for (size_t i = logged_batches_.size() > most ? logged_batches_.size() - most : 0; i < logged_batches_.size(); ++i) {
+    size_t there = 0;
+    for (const std::string& key : logged_batches_[i]) {
+      std::vector<SeenRow> seen;
+      if (!co_await read_surely(session, {{"strong", "batched"}, key}, seen)) co_return;
+      there += seen.size();
+    }
+    if (there != 0 && there != logged_batches_[i].size())
+      co_return verdict_.fail(
+          fmt::format("after everything healed, {} of {} rows of the logged batch with '{}' are there", there,
+                      logged_batches_[i].size(), logged_batches_[i].front()));
+  }
+}
+
 Task<void> Load::final_check() {
   Session& session = *workers_[0]->session;
+  if (!plan_.damage) co_await check_batches(session);
   for (auto& [table, partitions] : tables_)
     for (auto& [key, partition] : partitions) {
       if (partition.empty()) continue;

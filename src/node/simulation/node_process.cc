@@ -21,10 +21,12 @@ uint64_t hash_of_facts(ClusterState& cluster, const datastore::Schema& schema) {
   return xxh3(facts);
 }
 
-NodeProcess::NodeProcess(sim::Machine& machine, NodeConfig config, NodeTuning tuning, JournalChecker& checker)
+NodeProcess::NodeProcess(sim::Machine& machine, NodeConfig config, NodeTuning tuning, uint32_t register_groups,
+                         JournalChecker& checker)
     : machine_(machine),
       config_(std::move(config)),
       tuning_(std::move(tuning)),
+      register_groups_(register_groups),
       checker_(checker),
       log_(machine.log("")),
       requests_(machine.executor()),
@@ -45,6 +47,11 @@ Task<void> NodeProcess::run() {
                                          [this] { return hash_of_facts(node_->cluster(), node_->schema()); });
     NodeTuning tuning = tuning_;
     tuning.sections[Journal::section_name] = journal_.get();
+    registers_.clear();
+    for (uint32_t i = 0; i < register_groups_; ++i) {
+      const ShardId group{first_register_group + i};
+      tuning.groups[group] = &registers_[group];
+    }
     const NodePorts ports{machine_.executor(), machine_.clock(), machine_.random(), machine_.network(),
                           machine_.disk()};
     node_ = std::make_unique<Node>(config_, ports, std::move(tuning), log_);

@@ -5,19 +5,22 @@
 
 #include "node/node.h"
 #include "node/simulation/journal.h"
+#include "node/simulation/register_machine.h"
 #include "runtime/sim/machine.h"
 
 namespace asterism::simulation {
 
 class NodeProcess final : public sim::Process {
  public:
-  NodeProcess(sim::Machine& machine, NodeConfig config, NodeTuning tuning, JournalChecker& checker);
+  NodeProcess(sim::Machine& machine, NodeConfig config, NodeTuning tuning, uint32_t register_groups,
+              JournalChecker& checker);
   ~NodeProcess() override;
   Task<void> stop() override;
 
   /// Null while it starts or has failed.
   Node* serving() { return ready_ ? node_.get() : nullptr; }
   Journal& journal() { return *journal_; }
+  const RegisterMachine& registers(ShardId group) const { return registers_.at(group); }
   sim::Machine& machine() { return machine_; }
   /// Runs a task that uses serving(); it is destroyed before the node is.
   void spawn(Task<void> task) { requests_.spawn(std::move(task)); }
@@ -28,9 +31,11 @@ class NodeProcess final : public sim::Process {
   sim::Machine& machine_;
   NodeConfig config_;
   NodeTuning tuning_;
+  uint32_t register_groups_;
   JournalChecker& checker_;
   Log log_;
   std::unique_ptr<Journal> journal_;
+  std::map<ShardId, RegisterMachine> registers_;
   std::unique_ptr<Node> node_;
   bool ready_ = false;
   TaskGroup requests_, tasks_;

@@ -6,6 +6,7 @@
 #include "node/simulation/disk_damage.h"
 #include "node/simulation/load.h"
 #include "node/simulation/node_call.h"
+#include "node/simulation/registers.h"
 #include "runtime/sim/faults.h"
 
 namespace asterism::simulation {
@@ -58,6 +59,7 @@ class Run {
   uint32_t nodes_ = 3;
   std::unique_ptr<SimulatedCluster> cluster_;
   std::unique_ptr<Load> load_;
+  std::unique_ptr<RegisterLoad> registers_;
   std::unique_ptr<sim::Nemesis> nemesis_;
   std::unique_ptr<DiskDamage> damage_;
 };
@@ -155,13 +157,15 @@ void Run::all() {
   shape.skip_sync = options_.defects.has(Defect::skip_sync);
   const bool damage = random_.chance(0.35);
   const LoadPlan plan = LoadPlan::from(random_, nodes_, damage);
-  simulation_.tell(sim::Simulation::no_machine, fmt::format("{} nodes; {}", nodes_, plan.describe()));
+  const RegisterPlan register_plan = RegisterPlan::from(random_);
+  shape.register_groups = register_plan.groups;
+  simulation_.tell(sim::Simulation::no_machine,
+                   fmt::format("{} nodes; {}; {}", nodes_, plan.describe(), register_plan.describe()));
   cluster_ = std::make_unique<SimulatedCluster>(simulation_, shape, journal_);
   load_ = std::make_unique<Load>(*cluster_, journal_, verdict_, plan);
-  sim::FaultPlan faults = sim::FaultPlan::from(random_, 4s);
-  // RocksDB's threads do not repeat exactly once the disk has refused a write.
-  faults.full_disk = 0ns;
-  nemesis_ = std::make_unique<sim::Nemesis>(simulation_, cluster_->node_machines(), faults, (nodes_ - 1) / 2);
+  registers_ = std::make_unique<RegisterLoad>(*cluster_, verdict_, register_plan);
+  nemesis_ = std::make_unique<sim::Nemesis>(simulation_, cluster_->node_machines(), sim::FaultPlan::from(random_, 4s),
+                                            (nodes_ - 1) / 2);
   if (!wait("every node serving", [&] { return cluster_->all_serving(); }, form_limit)) return;
   if (!await("the set-up", load_->set_up(), set_up_limit)) return;
   nemesis_->start();
@@ -170,16 +174,20 @@ void Run::all() {
     damage_->start();
   }
   load_->start();
+  registers_->start();
   wait(
       "", [&, end = simulation_.now() + options_.faults_for] { return simulation_.now() >= end; },
       options_.faults_for + 1s);
   load_->stop();
+  registers_->stop();
   if (damage_) damage_->stop();
   nemesis_->heal();
-  if (verdict_.failed() || !wait("the end of all requests", [&] { return load_->ended(); }, 120s)) return;
+  const auto ended = [&] { return load_->ended() && registers_->ended(); };
+  if (verdict_.failed() || !wait("the end of all requests", ended, 120s)) return;
   if (!restart_all() || !converge()) return;
   simulation_.run_for(15s);  // rows with a time to live are gone by then, whatever the clocks are off by
-  await("the final check", load_->final_check(), check_limit);
+  if (await("the final check", load_->final_check(), check_limit))
+    await("the final check of registers", registers_->final_check(), check_limit);
 }
 
 RunResult Run::go() {
@@ -191,7 +199,7 @@ RunResult Run::go() {
   if (verdict_.failed()) simulation_.tell(sim::Simulation::no_machine, "FAILED: " + verdict_.what());
   result.trace = simulation_.trace_hash();
   if (load_) {
-    result.operations = load_->operations();
+    result.operations = load_->operations() + registers_->operations();
     result.refused = load_->refusals();
     result.unknown = load_->unknowns();
   }
@@ -204,6 +212,7 @@ RunResult Run::go() {
   nemesis_.reset();
   cluster_.reset();
   load_.reset();
+  registers_.reset();
   return result;
 }
 

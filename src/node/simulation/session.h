@@ -22,10 +22,14 @@ struct WriteRequest {
   TableName table;
   std::string key;
   int32_t clustering = 0;
-  std::optional<std::string> value;  // none: the row is deleted
+  std::optional<std::string> value = {};  // none: the row is deleted
   int64_t timestamp_us = 0;
   uint32_t ttl_s = 0;
   datastore::Consistency level = datastore::Consistency::quorum;
+  std::string also = {};  // a column that was added to the table and gets the value as well
+  /// Of deletions: the row, the rows from `clustering` to this one, or the whole partition.
+  enum class Scope : uint8_t { row, range, partition } scope = Scope::row;
+  int32_t to = 0;
 };
 
 /// Rows with from <= c <= to.
@@ -37,11 +41,13 @@ struct ReadRequest {
   uint32_t limit = 0;      // 0: none
   uint32_t page_rows = 0;  // 0: the client's choice
   datastore::Consistency level = datastore::Consistency::quorum;
+  std::string also = {};  // one more column to read
 };
 
 struct SeenRow {
   int32_t clustering = 0;
   std::string value;
+  std::string also = {};
   auto operator<=>(const SeenRow&) const = default;
 };
 
@@ -60,11 +66,14 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Answer> write(WriteRequest request, Duration limit) = 0;
+  virtual Task<Answer> batch(std::vector<WriteRequest> requests, bool logged, datastore::Consistency level,
+                             Duration limit) = 0;
   /// `rows` is whole where the answer is `done`.
   virtual Task<Answer> read(ReadRequest request, Duration limit, std::vector<SeenRow>& rows) = 0;
   virtual Task<Answer> create_keyspace(std::string name, uint32_t replicas, Duration limit) = 0;
   virtual Task<Answer> alter_keyspace(std::string name, uint32_t replicas, Duration limit) = 0;
   virtual Task<Answer> create_table(TableName name, Duration limit) = 0;
+  virtual Task<Answer> add_column(TableName name, std::string column, Duration limit) = 0;
   virtual Task<Answer> drop_table(TableName name, Duration limit) = 0;
   virtual Task<Answer> truncate(TableName name, Duration limit) = 0;
   /// Goes to another node now, at random or that one.

@@ -73,6 +73,9 @@ class RealDisk final : public Disk {
   void sync_directory(const std::string& path, Callback<void> done) override {
     start_on(path, sync_folder, std::move(done));
   }
+  void free_space(Callback<uint64_t> done) override {
+    start<uint64_t>([folder = folder_] { return free_space_of(folder); }, std::move(done));
+  }
   void list(const std::string& path, Callback<std::vector<DirectoryEntry>> done) override {
     auto work = [path = full(path)]() -> Result<std::vector<DirectoryEntry>> {
       TRY(std::string name, path);

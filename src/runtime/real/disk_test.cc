@@ -126,6 +126,15 @@ TEST_F(RealDiskTest, BlockingWorkRunsAsideAndIsWaitedFor) {
   core.run_until([] { return false; }, 1ms);
 }
 
+TEST_F(RealDiskTest, FreeSpaceIsThatOfItsFileSystem) {
+  run([](Disk& on) -> Task<void> {
+    auto free = co_await free_space(on);
+    EXPECT_TRUE(free) << free.error().to_string();
+    EXPECT_GT(free.value_or(0), 0u);
+    EXPECT_LT(free.value_or(0), uint64_t{1} << 60);
+  }(*disk));
+}
+
 TEST_F(RealDiskTest, SmallFilesAreReplacedWhole) {
   const std::string path = folder + "/small";
   ASSERT_TRUE(write_file(path, "one"));

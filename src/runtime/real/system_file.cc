@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -146,6 +147,12 @@ Status sync_folder(const std::string& path) {
   Descriptor folder(retry([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (folder.get() < 0) return failure("open " + path);
   return status_of(::fsync(folder.get()), "sync " + path);
+}
+
+Result<uint64_t> free_space_of(const std::string& path) {
+  struct statvfs system{};
+  if (retry([&] { return ::statvfs(path.c_str(), &system); }) < 0) return failure("ask for free space of " + path);
+  return system.f_bavail * system.f_frsize;
 }
 
 }  // namespace asterism

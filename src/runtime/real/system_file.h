@@ -46,5 +46,7 @@ Status make_folder(const std::string& path);
 /// Sorted by name.
 Result<std::vector<DirectoryEntry>> list_entries(const std::string& path);
 Status sync_folder(const std::string& path);
+/// Bytes that unprivileged processes may still write to the file system of `path`; quotas are not seen.
+Result<uint64_t> free_space_of(const std::string& path);
 
 }  // namespace asterism

@@ -22,7 +22,7 @@ constexpr Kind kinds[] = {
     {"clog", &FaultPlan::clog, 1},
     {"reset", &FaultPlan::reset, 1},
     {"slow_disk", &FaultPlan::slow_disk, 1},
-    {"full_disk", &FaultPlan::full_disk, 4},
+    {"full_disk", &FaultPlan::full_disk, 1},
     {"clock_step", &FaultPlan::clock_step, 1},
     {"clock_drift", &FaultPlan::clock_drift, 1},
 };
@@ -230,14 +230,26 @@ void Nemesis::slow_disk() {
 }
 
 void Nemesis::full_disk() {
-  Machine* machine = pick_healthy();
-  if (machine == nullptr) return;
+  // Now and then all of them: disks that are used alike fill up together.
   const Duration time = some(plan_.lasts_max);
-  mark_down(*machine, time);
-  FileStore& store = machine->disk().store();
-  store.set_capacity(store.used_bytes() + random_.below(64 << 10));
-  machine->tell("its disk is full");
-  later(time, [&store, normal = machine->normal_capacity()] { store.set_capacity(normal); });
+  if (random_.chance(0.1)) {
+    for (Machine* machine : machines_) fill(*machine, time);
+  } else if (Machine* machine = pick_healthy()) {
+    mark_down(*machine, time);
+    fill(*machine, time);
+  }
+}
+
+void Nemesis::fill(Machine& machine, Duration time) {
+  FileStore& store = machine.disk().store();
+  const uint64_t left = random_.below(random_.chance(0.7) ? 1 << 10 : 64 << 10);
+  store.set_capacity(store.used_bytes() + left);
+  simulation_.count(Fault::full_disk);
+  machine.tell(fmt::format("its disk is full but for {} bytes, for {} ms", left, time.count() / 1'000'000));
+  later(time, [&machine, &store] {
+    store.set_capacity(machine.normal_capacity());
+    machine.tell("its disk has room");
+  });
 }
 
 void Nemesis::clock_step() {

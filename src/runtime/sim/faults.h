@@ -38,8 +38,8 @@ struct FaultPlan {
 /// Carries out a plan on machines until heal().
 class Nemesis {
  public:
-  /// At most `down_max` machines are down, frozen or cut off at once, but for crash_all and cut_halves. The machines
-  /// must have a process to start again.
+  /// At most `down_max` machines are down, frozen or cut off at once, but for crash_all, cut_halves and disks that fill
+  /// up together. The machines must have a process to start again.
   Nemesis(Simulation& simulation, std::vector<Machine*> machines, FaultPlan plan, size_t down_max);
   Nemesis(const Nemesis&) = delete;
   ~Nemesis();
@@ -74,6 +74,7 @@ class Nemesis {
   void reset();
   void slow_disk();
   void full_disk();
+  void fill(Machine& machine, Duration time);
   void clock_step();
   void clock_drift();
 

@@ -104,8 +104,8 @@ class FileStore {
   /// Flips one bit of a random byte of a random file whose path starts with `prefix`. Returns "path:offset", or "".
   std::string flip_random_byte(Random& random, const std::string& prefix = "");
   void set_capacity(uint64_t bytes);
-  uint64_t capacity();
   uint64_t used_bytes();
+  uint64_t free_bytes();
   /// How likely each append and sync fails with `io`, and each 4 KiB of a file is unreadable for good.
   void set_error_rates(double append, double read, double sync);
   /// Planted bug: syncs of files whose path contains `part` succeed and do nothing. "" for all; unset with clear.

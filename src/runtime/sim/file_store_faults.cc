@@ -38,9 +38,9 @@ void FileStore::set_capacity(uint64_t bytes) {
   options_.capacity_bytes = bytes;
 }
 
-uint64_t FileStore::capacity() {
+uint64_t FileStore::free_bytes() {
   std::lock_guard lock(mutex_);
-  return options_.capacity_bytes;
+  return options_.capacity_bytes > used_ ? options_.capacity_bytes - used_ : 0;
 }
 
 uint64_t FileStore::used_bytes() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_set>
 
 namespace asterism::sim {
@@ -60,8 +61,11 @@ class Search {
       if (done_[i] == '0') first_end = std::min(first_end, operations_[i]->end);
     }
     for (size_t i = from; i < operations_.size() && operations_[i]->start <= first_end; ++i)
-      if (done_[i] == '0' && (operations_[i]->write || operations_[i]->value == value_)) return i;
+      if (done_[i] == '0' && fits(*operations_[i])) return i;
     return operations_.size();
+  }
+  bool fits(const RegisterOperation& operation) const {
+    return operation.write ? operation.expected.value_or(value_) == value_ : operation.value == value_;
   }
   void take(size_t i) {
     done_[i] = '1';
@@ -80,8 +84,15 @@ class Search {
 
 std::optional<std::string> find_violation(const std::vector<RegisterOperation>& history, const std::string& initial) {
   std::map<std::string, std::vector<const RegisterOperation*>> by_key;
+  // A write of unknown outcome whose value nobody saw explains nothing, and doubles what there is to try.
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (const auto& operation : history) {
+    if (!operation.write) seen.emplace(operation.key, operation.value);
+    if (operation.expected) seen.emplace(operation.key, *operation.expected);
+  }
   for (const auto& operation : history)
-    if (operation.write || operation.end != Instant::never()) by_key[operation.key].push_back(&operation);
+    if (operation.end != Instant::never() || (operation.write && seen.contains({operation.key, operation.value})))
+      by_key[operation.key].push_back(&operation);
   for (auto& [key, operations] : by_key) {
     std::string text;
     std::ranges::sort(operations, {}, &RegisterOperation::start);
@@ -92,7 +103,10 @@ std::optional<std::string> find_violation(const std::vector<RegisterOperation>& 
     for (const auto* operation : operations)
       text += fmt::format("  {:>14} .. {:>14} {} '{}'\n", operation->start.ns,
                           operation->end == Instant::never() ? "?" : std::to_string(operation->end.ns),
-                          operation->write ? "write" : "read", operation->value);
+                          operation->expected ? fmt::format("'{}' ->", *operation->expected)
+                          : operation->write  ? "write"
+                                              : "read",
+                          operation->value);
     return text;
   }
   return std::nullopt;

@@ -16,8 +16,11 @@ struct RegisterOperation {
   std::string value;  // written, or read
   Instant start;
   /// never(): the client does not know the outcome. Such a write may take effect at any time after its start, or never;
-  /// such a read says nothing.
+  /// such a read says nothing, and a compare-and-set takes effect only where the register holds what it expects.
   Instant end = Instant::never();
+  /// Of a write that took effect only where the register held this (compare-and-set). One that found something else is
+  /// a read of that.
+  std::optional<std::string> expected = {};
 };
 
 /// Looks for an order of the operations on each key that respects real time and in which every read sees the write

@@ -34,6 +34,17 @@ TEST(Linearizability, BadHistories) {
   EXPECT_TRUE(find_violation({write("a", 0, 1), write("b", 2, 3), read("a", 4, 5)}));
 }
 
+TEST(Linearizability, CompareAndSetTakesEffectOnlyWhereTheRegisterHoldsWhatItExpects) {
+  const auto change = [](std::string from, std::string to, int64_t start, Instant end) {
+    return RegisterOperation{"k", true, to, {start}, end, from};
+  };
+  EXPECT_FALSE(find_violation({write("a", 0, 1), change("a", "b", 2, {3}), read("b", 4, 5)}));
+  EXPECT_TRUE(find_violation({write("a", 0, 1), change("", "b", 2, {3}), read("b", 4, 5)}));
+  EXPECT_TRUE(find_violation({write("a", 0, 1), change("a", "b", 2, {9}), change("a", "c", 2, {9})})) << "both";
+  EXPECT_FALSE(find_violation({write("a", 0, 1), change("a", "b", 2, Instant::never()), read("b", 4, 5)}));
+  EXPECT_TRUE(find_violation({write("a", 0, 1), change("x", "b", 2, Instant::never()), read("b", 4, 5)}));
+}
+
 TEST(Linearizability, KeysDoNotMixAndInitialValueCounts) {
   auto other = write("a", 0, 1);
   other.key = "other";

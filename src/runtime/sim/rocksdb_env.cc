@@ -238,8 +238,7 @@ class StoreFileSystem final : public rocksdb::FileSystem {
     return IOStatus::OK();
   }
   IOStatus GetFreeSpace(const std::string&, const IOOptions&, uint64_t* bytes, IODebugContext*) override {
-    const uint64_t used = store_.used_bytes(), capacity = store_.capacity();
-    *bytes = capacity > used ? capacity - used : 0;
+    *bytes = store_.free_bytes();
     return IOStatus::OK();
   }
   IOStatus IsDirectory(const std::string& name, const IOOptions&, bool* out, IODebugContext*) override {

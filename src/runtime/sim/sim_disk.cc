@@ -181,6 +181,11 @@ void SimDisk::sync_directory(const std::string& path, Callback<void> done) {
   submit<void>(names_, Cost::sync, 0, [this, path] { return store_.sync_directory(path); }, std::move(done));
 }
 
+void SimDisk::free_space(Callback<uint64_t> done) {
+  submit<uint64_t>(
+      names_, Cost::metadata, 0, [this]() -> Result<uint64_t> { return store_.free_bytes(); }, std::move(done));
+}
+
 void SimDisk::run_blocking(std::move_only_function<Status()> work, Callback<void> done) {
   const uint64_t id = next_id_++;
   blocking_[id] = std::make_unique<Blocking>(std::move(work), std::move(done));

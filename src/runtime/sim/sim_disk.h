@@ -35,6 +35,7 @@ class SimDisk final : public Disk {
   void make_directory(const std::string& path, Callback<void> done) override;
   void list(const std::string& path, Callback<std::vector<DirectoryEntry>> done) override;
   void sync_directory(const std::string& path, Callback<void> done) override;
+  void free_space(Callback<uint64_t> done) override;
   /// Runs the work in the simulation's thread some virtual time later. A crash before that may cut it off after any of
   /// its file operations.
   void run_blocking(std::move_only_function<Status()> work, Callback<void> done) override;

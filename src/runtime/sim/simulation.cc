@@ -26,6 +26,7 @@ const char* to_string(Fault fault) {
       "torn_write",
       "name_undone",
       "corruption",
+      "full_disk",
       "no_space",
       "disk_error",
       "slow_disk",

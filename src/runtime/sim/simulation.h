@@ -45,6 +45,7 @@ enum class Fault : uint8_t {
   torn_write,
   name_undone,
   corruption,
+  full_disk,
   no_space,
   disk_error,
   slow_disk,
