@@ -53,8 +53,8 @@ using Served = std::expected<T, RequestFailure>;
 struct LivePartition {
   LivePartition() = default;
   // Never copied: a copy's rows would point into the original's bytes.
-  LivePartition(LivePartition&&) = default;
-  LivePartition& operator=(LivePartition&&) = default;
+  LivePartition(LivePartition&&) noexcept = default;
+  LivePartition& operator=(LivePartition&&) noexcept = default;
 
   int64_t token = 0;
   Bytes key;
