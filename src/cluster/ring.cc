@@ -92,7 +92,7 @@ std::vector<NodeId> Ring::place_by_rack(int64_t token, const std::map<std::strin
 std::vector<std::vector<int64_t>> even_tokens(size_t nodes, size_t per_node) {
   ASSERT(nodes > 0 && per_node > 0);
   std::vector<std::vector<int64_t>> tokens(nodes);
-  const auto total = static_cast<unsigned __int128>(nodes * per_node);
+  const auto total = static_cast<unsigned __int128>(nodes) * per_node;
   for (size_t i = 0; i < nodes * per_node; ++i) {
     const auto offset = static_cast<uint64_t>(((static_cast<unsigned __int128>(1) << 64) * i) / total);
     const auto token = static_cast<int64_t>(offset + (uint64_t{1} << 63));

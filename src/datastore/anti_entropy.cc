@@ -214,9 +214,9 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
             CO_TRY_STATUS(co_await service_.write(view, std::move(mutation), deadline));
           } else {
             ++counters_.rows_pushed;
-            CO_TRY(const Bytes ignored,
-                   co_await rpc_.call(peer, rpc_method::write, ReplicaService::encode_write(view, mutation),
-                                      std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk));
+            auto written = co_await rpc_.call(peer, rpc_method::write, ReplicaService::encode_write(view, mutation),
+                                              std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
+            if (!written) co_return fail(std::move(written.error()));
           }
         }
       }

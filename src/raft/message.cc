@@ -123,7 +123,9 @@ Status get_entries(ByteReader& in, Message& m, std::vector<uint64_t>& sizes, con
     if (kind > static_cast<uint8_t>(EntryKind::noop)) return malformed("entry kind");
     m.entries[i] = {.term = {in.varint()}, .index = m.index + (i + 1), .kind = EntryKind{kind}, .payload = nullptr};
     sizes[i] = in.varint();
-    if (sizes[i] > limits.max_bulk_bytes || (total += sizes[i]) > limits.max_bulk_bytes)
+    // Each one is compared first, so that the sum cannot wrap around.
+    if (sizes[i] <= limits.max_bulk_bytes) total += sizes[i];
+    if (sizes[i] > limits.max_bulk_bytes || total > limits.max_bulk_bytes)
       return fail(ErrorCode::too_large, "an append of more than {} bytes", limits.max_bulk_bytes);
   }
   return {};

@@ -13,7 +13,7 @@ constexpr BytesView segment_magic{"ASTERSEG", 8};
 constexpr BytesView index_magic{"ASTERIDX", 8};
 constexpr BytesView start_magic{"ASTERBEG", 8};
 constexpr uint32_t format_version = 1;
-constexpr size_t index_header_bytes = 52, index_entry_bytes = 20, checksum_bytes = 8;
+constexpr size_t index_header_bytes = 60, index_entry_bytes = 20, checksum_bytes = 8;
 // The checksum of a header covers everything after itself.
 constexpr size_t covered_at = 8, position_at = 40;
 
@@ -31,7 +31,7 @@ bool plausible(const BatchHeader& header) {
 
 }  // namespace
 
-uint64_t LogSegmentHeader::seed() const { return hash_combine(log_id, base); }
+uint64_t LogSegmentHeader::seed() const { return hash_combine(hash_combine(log_id, base), generation); }
 
 Bytes LogSegmentHeader::encode() const {
   Bytes out;
@@ -43,7 +43,8 @@ Bytes LogSegmentHeader::encode() const {
   writer.u64_le(base);
   writer.u64_le(previous_base);
   writer.u64_le(static_cast<uint64_t>(created_ms));
-  writer.u64_le(0);
+  writer.u32_le(previous_end);
+  writer.u32_le(generation);
   writer.u64_le(xxh3(out));
   ASSERT(out.size() == log_segment_header_bytes);
   return out;
@@ -62,12 +63,12 @@ Result<LogSegmentHeader> LogSegmentHeader::decode(BytesView in) {
   header.base = reader.u64_le();
   header.previous_base = reader.u64_le();
   header.created_ms = static_cast<int64_t>(reader.u64_le());
-  const uint64_t reserved = reader.u64_le();
+  header.previous_end = reader.u32_le();
+  header.generation = reader.u32_le();
   if (reader.u64_le() != xxh3(in.substr(0, log_segment_header_bytes - checksum_bytes)))
     return fail(ErrorCode::corrupt, "the segment header fails its checksum");
   TRY_STATUS(check_version(header_bytes == log_segment_header_bytes ? version : 0, "segment"));
-  if (reserved != 0 || header.previous_base > header.base)
-    return fail(ErrorCode::corrupt, "the segment header contradicts itself");
+  if (header.previous_base > header.base) return fail(ErrorCode::corrupt, "the segment header contradicts itself");
   return header;
 }
 
@@ -140,6 +141,7 @@ SegmentIndex SegmentIndex::of_empty(const LogSegmentHeader& header) {
   SegmentIndex index;
   index.log_id = header.log_id;
   index.base = index.end_offset = header.base;
+  index.generation = header.generation;
   index.end_position = log_segment_header_bytes;
   return index;
 }
@@ -174,6 +176,8 @@ Bytes SegmentIndex::encode() const {
   writer.u32_le(format_version);
   writer.u64_le(log_id);
   writer.u64_le(base);
+  writer.u32_le(generation);
+  writer.u32_le(sealed ? 1 : 0);
   writer.u64_le(end_offset);
   writer.u32_le(end_position);
   writer.u64_le(static_cast<uint64_t>(latest_ms));
@@ -197,6 +201,9 @@ Result<SegmentIndex> SegmentIndex::decode(BytesView in) {
   SegmentIndex index;
   index.log_id = reader.u64_le();
   index.base = reader.u64_le();
+  index.generation = reader.u32_le();
+  const uint32_t sealed = reader.u32_le();
+  index.sealed = sealed == 1;
   index.end_offset = reader.u64_le();
   index.end_position = reader.u32_le();
   index.latest_ms = static_cast<int64_t>(reader.u64_le());
@@ -207,7 +214,7 @@ Result<SegmentIndex> SegmentIndex::decode(BytesView in) {
       xxh3(in.substr(0, in.size() - checksum_bytes)))
     return damaged("fails its checksum");
   TRY_STATUS(check_version(version, "index"));
-  if (index.end_offset < index.base || index.end_position < log_segment_header_bytes)
+  if (sealed > 1 || index.end_offset < index.base || index.end_position < log_segment_header_bytes)
     return damaged("contradicts itself");
   index.entries.reserve(count);
   Entry before{index.base, log_segment_header_bytes, INT64_MIN};

@@ -23,6 +23,8 @@ struct LogSegmentHeader {
   uint64_t log_id = 0;
   uint64_t base = 0;           // the offset of its first record
   uint64_t previous_base = 0;  // of the segment before; its own base where there was none
+  uint32_t previous_end = 0;   // the segment before ends at this place in its file, whatever is behind it
+  uint32_t generation = 0;     // how many segments the log had before, ever; tells two with the same base apart
   int64_t created_ms = 0;      // by the wall clock
 
   /// Enters the checksum of every batch, so that bytes of another log or segment never pass.
@@ -69,6 +71,8 @@ struct SegmentIndex {
 
   uint64_t log_id = 0;
   uint64_t base = 0;
+  uint32_t generation = 0;
+  bool sealed = false;        // the segment ends here, whatever is behind it
   uint64_t end_offset = 0;    // the index covers the records before this,
   uint32_t end_position = 0;  // which end here; durable where the index was read from a file
   int64_t latest_ms = INT64_MIN;

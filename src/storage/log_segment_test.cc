@@ -23,13 +23,14 @@ Bytes flipped(Bytes bytes, size_t bit) {
 }
 
 TEST(LogSegmentHeader, RoundTripAndEveryFlippedBit) {
-  const LogSegmentHeader header{77, 1000, 500, -1};
+  const LogSegmentHeader header{77, 1000, 500, 4096, 9, -1};
   const Bytes good = header.encode();
   auto decoded = LogSegmentHeader::decode(good + "what follows");
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->encode(), good);
   EXPECT_EQ(decoded->seed(), header.seed());
-  EXPECT_NE(header.seed(), (LogSegmentHeader{77, 1001, 0, 0}).seed());
+  EXPECT_NE(header.seed(), (LogSegmentHeader{77, 1001, 500, 4096, 9, -1}).seed());
+  EXPECT_NE(header.seed(), (LogSegmentHeader{77, 1000, 500, 4096, 10, -1}).seed());
   for (size_t bit = 0; bit < good.size() * 8; ++bit) EXPECT_FALSE(LogSegmentHeader::decode(flipped(good, bit))) << bit;
   for (size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(LogSegmentHeader::decode(good.substr(0, size)));
 }
@@ -81,7 +82,7 @@ TEST(LogStart, RoundTripAndEveryFlippedBit) {
 }
 
 SegmentIndex sample_index() {
-  SegmentIndex index = SegmentIndex::of_empty({77, 1000, 500, 0});
+  SegmentIndex index = SegmentIndex::of_empty({77, 1000, 500, 64, 3, 0});
   for (uint32_t i = 0; i < 50; ++i) {
     BatchHeader header;
     header.offset = index.end_offset;

@@ -94,7 +94,7 @@ Task<Result<uint64_t>> SegmentedLog::append(std::vector<NewBatch> batches) {
 Task<Result<uint64_t>> SegmentedLog::append_held(std::vector<NewBatch>& batches, uint64_t bytes) {
   const uint64_t first = end_;
   if (batches.empty()) co_return first;
-  if (segments_.empty()) CO_TRY_STATUS(co_await create_segment(end_));
+  if (segments_.empty()) CO_TRY_STATUS(co_await create_segment(next_header(end_)));
   CO_TRY_STATUS(co_await open_writer());
   const bool has_records = end_ > segments_.back().base;
   const bool full = uint64_t{writer_->index.end_position} + bytes > options_.segment_bytes;
@@ -179,7 +179,22 @@ Task<Result<std::unique_ptr<File>>> SegmentedLog::create_named(const std::string
   co_return std::move(*file);
 }
 
-Task<Status> SegmentedLog::create_segment(uint64_t base) {
+/// Of a segment that follows the last one, which ends where it is durable.
+LogSegmentHeader SegmentedLog::next_header(uint64_t base) const {
+  LogSegmentHeader header;
+  header.log_id = log_id_;
+  header.base = header.previous_base = base;
+  header.generation = generation_;
+  header.created_ms = files_.clock().wall_now().us / 1000;
+  if (!segments_.empty()) {
+    header.previous_base = segments_.back().base;
+    header.previous_end = static_cast<uint32_t>(segments_.back().bytes);
+  }
+  return header;
+}
+
+/// Replaces the last one where that has the same base.
+Task<Status> SegmentedLog::create_segment(LogSegmentHeader header) {
   if (segments_.empty()) {
     CO_TRY_STATUS(co_await make_directory(files_.disk(), options_.directory));
     // From the root on: a folder whose own name is lost takes along what is in it.
@@ -189,21 +204,27 @@ Task<Status> SegmentedLog::create_segment(uint64_t base) {
       CO_TRY_STATUS(co_await sync_directory(files_.disk(), options_.directory.substr(0, slash)));
   }
   co_await files_.room();
-  const LogSegmentHeader header{.log_id = log_id_,
-                                .base = base,
-                                .previous_base = segments_.empty() ? base : segments_.back().base,
-                                .created_ms = files_.clock().wall_now().us / 1000};
   auto open = std::make_shared<OpenSegment>();
-  CO_TRY(open->file, co_await create_named(path_of(base), header.encode()));
+  CO_TRY(open->file, co_await create_named(path_of(header.base), header.encode()));
   open->index = SegmentIndex::of_empty(header);
   open->seed = header.seed();
   open->created_ms = header.created_ms;
-  segments_.push_back({.base = base, .bytes = log_segment_header_bytes, .latest_ms = INT64_MIN, .known = true});
-  end_ = durable_ = base;
+  if (!segments_.empty() && segments_.back().base == header.base) segments_.pop_back();
+  segments_.push_back({.base = header.base, .bytes = log_segment_header_bytes, .latest_ms = INT64_MIN, .known = true});
+  generation_ = header.generation + 1;
+  end_ = durable_ = header.base;
   durable_position_ = log_segment_header_bytes;
+  files_.drop(*this, header.base);
   writer_ = std::move(open);
   files_.keep_writer(*this);
   co_return Status();
+}
+
+/// Says for good where a segment ends that another one follows, because there is more in its file: when those that
+/// follow are deleted, that must not count. `index` covers what counts, and all of it is durable.
+Task<Status> SegmentedLog::seal(SegmentIndex index) {
+  index.sealed = true;
+  co_return co_await write_index(index, true);
 }
 
 /// A segment begins only when the one before is durable as a whole.
@@ -211,7 +232,7 @@ Task<Status> SegmentedLog::roll() {
   CO_TRY_STATUS(co_await open_writer());
   CO_TRY_STATUS(co_await sync_held());
   (void)co_await write_index(writer_->index, true);
-  co_return co_await create_segment(end_);
+  co_return co_await create_segment(next_header(end_));
 }
 
 Task<Status> SegmentedLog::sync_held() {
@@ -256,8 +277,9 @@ Task<Status> SegmentedLog::write_index(const SegmentIndex& index, bool durably) 
   if (!removed && removed.error().code != ErrorCode::not_found) co_return removed;
   CO_TRY(auto file, co_await asterism::open(disk, path, OpenMode::create));
   CO_TRY_STATUS(co_await asterism::append(*file, index.encode()));
-  if (durably) CO_TRY_STATUS(co_await asterism::sync(*file));
-  co_return Status();
+  if (!durably) co_return Status();
+  CO_TRY_STATUS(co_await asterism::sync(*file));
+  co_return co_await sync_directory(disk, options_.directory);
 }
 
 Task<Status> SegmentedLog::close_held() {

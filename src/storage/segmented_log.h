@@ -43,10 +43,10 @@ class SegmentedLog {
     Bytes payload;
   };
 
-  /// Finds the end: reads the last segment from where its index ends, up to a torn tail, which is cut off. What is not
-  /// known to be durable is copied to a new segment, durably. A log that has no files is empty and begins at 0; its
-  /// files are created by the first append. `files` and the executor must outlive the log.
-  /// Errors: corrupt (names file and offset; nothing was changed), unsupported, invalid_argument, no_space, io.
+  /// Finds the end: reads the last segment from where its index ends, up to a torn tail. Where the log was not closed
+  /// it goes on in a new segment, to which what is not known to be durable is copied. A log that has no files is empty
+  /// and begins at 0; its files are created by the first append. `files` and the executor must outlive the log. Errors:
+  /// corrupt (names file and offset; nothing was changed), unsupported, invalid_argument, no_space, io.
   static Task<Result<std::unique_ptr<SegmentedLog>>> open(LogFiles& files, Executor& executor, Options options);
   /// Tasks that wait in any call must be gone. Without close() before, the next opening reads more.
   ~SegmentedLog();
@@ -103,7 +103,8 @@ class SegmentedLog {
   /// The first batch whose timestamp is at or after this, without payload; none where there is none.
   Task<Result<std::optional<StoredBatch>>> find_time(int64_t timestamp_ms);
 
-  /// Gives up the records from `offset` on, and those before it in the same batch. Durable when it returns the new end.
+  /// Gives up the records from `offset` on, and those before it in the same batch, and begins a new segment. Durable
+  /// when it returns the new end.
   /// Errors: invalid_argument (before start()), and those of append().
   Task<Result<uint64_t>> truncate_from(uint64_t offset);
   /// Gives up the records before `offset`; segments that hold nothing else are deleted. Durable when it returns.
@@ -158,7 +159,8 @@ class SegmentedLog {
   Task<Result<Change>> begin();
   Task<Result<uint64_t>> append_held(std::vector<NewBatch>& batches, uint64_t bytes);
   Task<Status> open_writer();
-  Task<Status> create_segment(uint64_t base);
+  LogSegmentHeader next_header(uint64_t base) const;
+  Task<Status> create_segment(LogSegmentHeader header);
   Task<Result<std::unique_ptr<File>>> create_named(const std::string& path, Bytes bytes);
   Task<Status> roll();
   Task<Status> write_batches(std::vector<Bytes> pieces, uint64_t bytes);
@@ -167,7 +169,7 @@ class SegmentedLog {
   Task<Status> write_index(const SegmentIndex& index, bool durably);
   Task<Status> close_held();
   Task<Result<uint64_t>> truncate_from_held(uint64_t offset);
-  Task<Status> cut_last_segment(SegmentIndex index);
+  Task<Status> seal(SegmentIndex index);
   Task<Status> truncate_before_held(uint64_t offset);
   Task<Status> store_start(uint64_t start);
   Task<Status> forget_start();
@@ -203,6 +205,7 @@ class SegmentedLog {
   LogFiles& files_;
   const Options options_;
   uint64_t log_id_ = 0;
+  uint32_t generation_ = 0;        // of the next segment
   std::vector<Segment> segments_;  // oldest first; none where the log was never written
   uint64_t start_ = 0, end_ = 0, durable_ = 0;
   uint32_t durable_position_ = 0;        // in the last segment

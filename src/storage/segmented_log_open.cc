@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "runtime/io.h"
+#include "storage/log_change.h"
 #include "storage/log_segment_reader.h"
 #include "storage/segmented_log.h"
 
@@ -35,8 +36,9 @@ class SegmentedLog::Opening {
   Task<Status> walk_last();
   void take(const BatchHeader& header);
   Task<Status> cut_tail();
-  Task<Status> copy_tail();
+  Task<Status> copy_tail(LogSegmentHeader header);
   Task<Result<Bytes>> tail_in_new_segment(const LogSegmentHeader& header, SegmentIndex& index);
+  Task<Status> seal_previous();
   Task<Status> read_start();
   Task<Status> remove_leftovers();
 
@@ -57,6 +59,8 @@ Task<Status> SegmentedLog::Opening::run() {
     CO_TRY_STATUS(co_await read_last());
     CO_TRY_STATUS(co_await read_start());
     CO_TRY_STATUS(co_await walk_last());
+    CO_TRY_STATUS(co_await remove_leftovers());
+    CO_TRY_STATUS(co_await seal_previous());
     CO_TRY_STATUS(co_await cut_tail());
     log_.start_ = std::max(log_.start_, log_.segments_.front().base);
     if (log_.start_ > log_.end_) {
@@ -68,13 +72,18 @@ Task<Status> SegmentedLog::Opening::run() {
   } else if (start_found_) {
     leftovers_.push_back(log_.start_path());
   }
-  co_return co_await remove_leftovers();
+  CO_TRY_STATUS(co_await remove_leftovers());
+  // The files stay closed until they are needed.
+  log_.drop_writer();
+  co_return Status();
 }
 
 Task<Status> SegmentedLog::Opening::find_files() {
   auto entries = co_await list(log_.files_.disk(), log_.options_.directory);
   if (!entries && entries.error().code == ErrorCode::not_found) co_return Status();
   if (!entries) co_return fail(entries.error());
+  // A process that was killed may have left names that a loss of power would still undo.
+  CO_TRY_STATUS(co_await sync_directory(log_.files_.disk(), log_.options_.directory));
   std::vector<uint64_t> indexes;
   for (const DirectoryEntry& entry : *entries) {
     if (entry.name.ends_with(".new")) leftovers_.push_back(log_.options_.directory + "/" + entry.name);
@@ -98,10 +107,15 @@ Task<Status> SegmentedLog::Opening::read_last() {
   if (header->base != base) co_return log_.damaged(base, 0, "the header of another segment");
   header_ = *header;
   log_.log_id_ = header_.log_id;
+  log_.generation_ = header_.generation + 1;
   const size_t count = log_.segments_.size();
-  if (count > 1 && log_.segments_[count - 2].base != header_.previous_base)
+  if (count == 1) co_return Status();
+  const Segment& previous = log_.segments_[count - 2];
+  if (previous.base != header_.previous_base)
     co_return log_.damaged(base, 0,
                            fmt::format("the segment before it, {:020}.log, is missing", header_.previous_base));
+  if (previous.bytes < header_.previous_end)
+    co_return log_.damaged(previous.base, previous.bytes, fmt::format("it had {} bytes", header_.previous_end));
   co_return Status();
 }
 
@@ -130,6 +144,7 @@ Task<Status> SegmentedLog::Opening::walk_last() {
   if (index_.end_position > file_->size())
     co_return log_.damaged(header_.base, file_->size(), fmt::format("its index knows {} bytes", index_.end_position));
   durable_ = stored_position_ = index_.end_position;
+  if (index_.sealed) co_return Status();
   const BatchSpan span{header_.seed(), index_.end_offset, index_.end_position, file_->size(), true};
   const auto add = [this](const BatchHeader& header, BytesView) {
     take(header);
@@ -150,52 +165,64 @@ Task<Status> SegmentedLog::Opening::walk_last() {
   co_return Status();
 }
 
-/// What is whole and was perhaps never durable may be in the page cache only, even where a later sync succeeds: a sync
-/// that failed leaves pages clean. So it is copied to a segment of its own, and marks are left out.
+/// The segment before may have more in its file than counts; the power may have failed before that was said for good.
+Task<Status> SegmentedLog::Opening::seal_previous() {
+  const size_t count = log_.segments_.size();
+  if (count == 1 || log_.segments_[count - 2].bytes == header_.previous_end) co_return Status();
+  Segment& previous = log_.segments_[count - 2];
+  CO_TRY(auto file, co_await asterism::open(log_.files_.disk(), log_.path_of(previous.base), OpenMode::read));
+  auto header = co_await log_.read_header(*file, previous.base);
+  // Damage there is for those to find who read it.
+  if (!header) co_return Status();
+  CO_TRY(const SegmentIndex stored, co_await log_.stored_index(*header));
+  if (stored.sealed) co_return Status();
+  auto index = co_await log_.find_index(*file, *header, header_.base);
+  if (!index) co_return index.error().code == ErrorCode::corrupt ? Status() : fail(index.error());
+  co_return co_await log_.seal(std::move(*index));
+}
+
+/// What is whole and was perhaps never durable may be in the page cache only, and a file whose sync failed must not be
+/// written to again: its pages count as clean, even where a later sync succeeds. So a log that was not closed goes on
+/// in a new segment, which begins with a copy of what is in doubt. Marks are left out.
 Task<Status> SegmentedLog::Opening::cut_tail() {
   std::erase_if(doubtful_, [](const BatchHeader& header) { return header.mark(); });
   Segment& segment = log_.segments_.back();
   segment.known = true;
-  if (!doubtful_.empty()) co_return co_await copy_tail();
-  if (file_->size() > durable_) {
-    CO_TRY_STATUS(co_await truncate(*file_, durable_));
-    CO_TRY_STATUS(co_await asterism::sync(*file_));
-  }
   segment.bytes = log_.durable_position_ = durable_;
   segment.latest_ms = index_.latest_ms;
   log_.end_ = log_.durable_ = index_.end_offset;
+  if (doubtful_.empty() && file_->size() == stored_position_ && !index_.sealed) co_return Status();
+  LogSegmentHeader header = log_.next_header(doubtful_.empty() ? index_.end_offset : doubtful_.front().offset);
+  if (header.base == header_.base) {
+    header.previous_base = header_.previous_base;
+    header.previous_end = header_.previous_end;
+  }
+  if (!doubtful_.empty()) co_return co_await copy_tail(header);
+  CO_TRY_STATUS(co_await log_.create_segment(header));
+  if (header.base == header_.base) co_return Status();
   index_.end_position = durable_;
-  if (durable_ > stored_position_) (void)co_await log_.write_index(index_, false);
-  co_return Status();
+  co_return co_await log_.seal(std::move(index_));
 }
 
-Task<Status> SegmentedLog::Opening::copy_tail() {
-  const uint64_t base = doubtful_.front().offset;
-  LogSegmentHeader header = header_;
-  header.base = base;
-  header.previous_base = header_.base;
-  if (base == header_.base) {
-    // The segment is replaced as a whole.
-    header.previous_base = header_.previous_base;
-    CO_TRY_STATUS(co_await log_.durably_removed(log_.index_path_of(base)));
-  }
+Task<Status> SegmentedLog::Opening::copy_tail(LogSegmentHeader header) {
   SegmentIndex index = SegmentIndex::of_empty(header);
   CO_TRY(Bytes bytes, co_await tail_in_new_segment(header, index));
-  CO_TRY(auto file, co_await log_.create_named(log_.path_of(base), std::move(bytes)));
-  Segment copy{.base = base, .bytes = index.end_position, .latest_ms = index.latest_ms, .known = true};
-  if (base == header_.base) {
-    log_.segments_.back() = copy;
+  CO_TRY(auto file, co_await log_.create_named(log_.path_of(header.base), std::move(bytes)));
+  if (header.base == header_.base) {
+    log_.segments_.pop_back();
   } else {
     OpenSegment old{.file = std::move(file_), .index = std::move(index_), .seed = header_.seed()};
-    CO_TRY(const SegmentIndex before, co_await log_.index_before(old, base));
-    (void)co_await log_.write_index(before, false);
-    log_.segments_.back().bytes = before.end_position;
+    CO_TRY(SegmentIndex before, co_await log_.index_before(old, header.base));
+    before.end_position = durable_;
     log_.segments_.back().latest_ms = before.latest_ms;
-    log_.segments_.push_back(copy);
+    CO_TRY_STATUS(co_await log_.seal(std::move(before)));
   }
-  (void)co_await log_.write_index(index, false);
+  log_.segments_.push_back(
+      {.base = header.base, .bytes = index.end_position, .latest_ms = index.latest_ms, .known = true});
+  log_.generation_ = header.generation + 1;
   log_.durable_position_ = index.end_position;
   log_.end_ = log_.durable_ = index.end_offset;
+  (void)co_await log_.write_index(index, false);
   co_return Status();
 }
 
@@ -223,6 +250,7 @@ Task<Status> SegmentedLog::Opening::remove_leftovers() {
     if (!removed && removed.error().code != ErrorCode::not_found) co_return removed;
   }
   if (!leftovers_.empty()) CO_TRY_STATUS(co_await sync_directory(disk, log_.options_.directory));
+  leftovers_.clear();
   co_return Status();
 }
 
@@ -231,8 +259,9 @@ Task<Result<std::unique_ptr<SegmentedLog>>> SegmentedLog::open(LogFiles& files, 
     co_return fail(ErrorCode::invalid_argument, "segments of {} bytes in '{}'", options.segment_bytes,
                    options.directory);
   std::unique_ptr<SegmentedLog> log(new SegmentedLog(files, executor, std::move(options)));
+  Change change(*log);
   Opening opening(*log);
-  CO_TRY_STATUS(co_await opening.run());
+  CO_TRY_STATUS(change.end(co_await opening.run()));
   co_return log;
 }
 

@@ -37,7 +37,8 @@ Task<Result<SegmentIndex>> SegmentedLog::stored_index(const LogSegmentHeader& he
   if (file && (*file)->size() <= max_index_file_bytes) {
     CO_TRY(const Bytes bytes, co_await read_at(**file, 0, (*file)->size()));
     auto index = SegmentIndex::decode(bytes);
-    if (index && index->log_id == header.log_id && index->base == header.base) co_return index;
+    if (index && index->log_id == header.log_id && index->base == header.base && index->generation == header.generation)
+      co_return index;
   }
   co_return SegmentIndex::of_empty(header);
 }
@@ -47,7 +48,7 @@ Task<Result<SegmentIndex>> SegmentedLog::find_index(File& file, const LogSegment
   CO_TRY(SegmentIndex index, co_await stored_index(header));
   if (index.end_position > file.size())
     co_return damaged(header.base, file.size(), fmt::format("its index knows {} bytes of it", index.end_position));
-  if (index.end_offset > end) index = SegmentIndex::of_empty(header);
+  if (index.end_offset > end || (index.sealed && index.end_offset != end)) index = SegmentIndex::of_empty(header);
   const BatchSpan span{header.seed(), index.end_offset, index.end_position, file.size()};
   if (index.end_offset < end) {
     const auto add = [&](const BatchHeader& batch, BytesView) {

@@ -20,9 +20,10 @@ Task<Status> SegmentedLog::delete_segment(size_t segment) {
   ++version_;
   files_.drop(*this, base);
   if (segment + 1 == segments_.size()) drop_writer();
-  auto removed = co_await remove(files_.disk(), index_path_of(base));
+  // The index after its segment, because it may be what says where that ends.
+  auto removed = co_await remove(files_.disk(), path_of(base));
   if (!removed && removed.error().code != ErrorCode::not_found) co_return removed;
-  CO_TRY_STATUS(co_await durably_removed(path_of(base)));
+  CO_TRY_STATUS(co_await durably_removed(index_path_of(base)));
   segments_.erase(segments_.begin() + static_cast<ptrdiff_t>(segment));
   ++version_;
   files_.drop(*this, base);
@@ -71,44 +72,28 @@ Task<Result<uint64_t>> SegmentedLog::truncate_from_held(uint64_t offset) {
   const size_t segment = segment_of(offset);
   CO_TRY(const auto open, co_await open_segment(segments_[segment].base));
   CO_TRY(SegmentIndex index, co_await index_before(*open, offset));
+  const uint64_t base = index.base;
+  CO_TRY(LogSegmentHeader header, co_await read_header(*open->file, base));
+  CO_TRY_STATUS(co_await sync_held());
   begin_cutting();
   end_ = index.end_offset;
   durable_ = std::min(durable_, end_);
   const bool start_moves = start_ > end_;
   start_ = std::min(start_, end_);
   while (segments_.size() > segment + 1) CO_TRY_STATUS(broken(co_await delete_segment(segments_.size() - 1)));
-  CO_TRY_STATUS(broken(co_await cut_last_segment(std::move(index))));
+  drop_writer();
+  segments_.back() = {.base = base, .bytes = index.end_position, .latest_ms = index.latest_ms, .known = true};
+  // The file is never cut, so that nothing depends on that becoming durable: the next segment says where it ends.
+  LogSegmentHeader next = next_header(end_);
+  if (end_ == base) {
+    next.previous_base = header.previous_base;
+    next.previous_end = header.previous_end;
+  }
+  CO_TRY_STATUS(broken(co_await create_segment(next)));
+  files_.drop(*this, base);
+  if (end_ != base) CO_TRY_STATUS(broken(co_await seal(std::move(index))));
   if (start_moves) CO_TRY_STATUS(broken(co_await store_start(start_)));
   co_return end_;
-}
-
-/// Cuts the last segment to what the index covers.
-Task<Status> SegmentedLog::cut_last_segment(SegmentIndex index) {
-  // An index must never know more than the file.
-  CO_TRY_STATUS(co_await durably_removed(index_path_of(index.base)));
-  if (!writer_) {
-    co_await files_.room();
-    auto open = std::make_shared<OpenSegment>();
-    CO_TRY(open->file, co_await asterism::open(files_.disk(), path_of(index.base), OpenMode::append));
-    CO_TRY(const LogSegmentHeader header, co_await read_header(*open->file, index.base));
-    open->seed = header.seed();
-    open->created_ms = header.created_ms;
-    writer_ = std::move(open);
-    files_.keep_writer(*this);
-  }
-  files_.drop(*this, index.base);
-  CO_TRY_STATUS(co_await truncate(*writer_->file, index.end_position));
-  if (!options_.defects.has(Defect::skip_sync)) CO_TRY_STATUS(co_await asterism::sync(*writer_->file));
-  Segment& segment = segments_.back();
-  segment.bytes = durable_position_ = index.end_position;
-  segment.latest_ms = index.latest_ms;
-  segment.known = true;
-  durable_ = end_;
-  writer_->index = std::move(index);
-  writer_->hint_offset = UINT64_MAX;
-  files_.drop(*this, writer_->index.base);
-  co_await write_mark();
-  co_return Status();
 }
 
 Task<Status> SegmentedLog::truncate_before(uint64_t offset) {
@@ -141,7 +126,7 @@ Task<Status> SegmentedLog::reset_held(uint64_t offset) {
   CO_TRY_STATUS(co_await delete_all());
   start_ = end_ = durable_ = 0;
   CO_TRY_STATUS(broken(co_await forget_start()));
-  CO_TRY_STATUS(co_await create_segment(offset));
+  CO_TRY_STATUS(co_await create_segment(next_header(offset)));
   start_ = offset;
   co_return Status();
 }

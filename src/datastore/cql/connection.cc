@@ -296,23 +296,23 @@ void Connection::flush() {
 }
 
 Task<void> Connection::drain([[maybe_unused]] std::shared_ptr<Connection> self, Bytes out) {
-  while (!closed_ && sending_bytes_ > 0) {
-    for (size_t sent = 0; sent < out.size() && !closed_;) {
-      Bytes piece = out.size() <= write_bytes_max ? std::move(out) : out.substr(sent, write_bytes_max);
-      const size_t size = piece.size();
-      auto status = co_await write(*stream_, std::move(piece));
-      if (!status) close();
-      server_.counters_.bytes_sent += size;
-      sent += size;
-      sending_bytes_ -= size;
-      watch_backlog(true);
-      room_.wake_all();
-      if (sending_bytes_ == 0) break;
+  while (!closed_ && !out.empty()) {
+    Bytes rest;
+    if (out.size() > write_bytes_max) {
+      rest = out.substr(write_bytes_max);
+      out.resize(write_bytes_max);
     }
-    if (closed_) break;
-    out = take_framed();
+    const size_t size = out.size();
+    auto status = co_await write(*stream_, std::move(out));
+    if (!status) close();
+    server_.counters_.bytes_sent += size;
+    out = std::move(rest);
+    if (out.empty() && !closed_) out = take_framed();
     sending_bytes_ = out.size();
+    watch_backlog(true);
+    room_.wake_all();
   }
+  sending_bytes_ = 0;
   sent_.wake_all();
 }
 

@@ -45,6 +45,11 @@ class Parser {
   bool if_exists(bool& out);
   bool if_not_exists(bool& out);
 
+  /// operand { op operand }, of one precedence, as a tree that leans to the left.
+  template <class Node>
+  bool chain(Node& out, std::string_view operators, bool (Parser::*operand)(Node&),
+             bool (Parser::*ends)() const = nullptr);
+
   // Terms (parser_term.cc).
   bool term(Term& out);
   bool product(Term& out);
@@ -62,7 +67,8 @@ class Parser {
   bool try_type(TypeName& out);
   bool type(TypeName& out);
   bool type_text(std::string& out, int depth);
-  void operation(Term& left, char op, Term right);
+  void combine(Term& left, char op, Term right);
+  bool ends_term() const;
 
   // SELECT, INSERT, UPDATE, DELETE, BATCH (parser_data.cc, parser_select.cc).
   bool select(Select& out);
@@ -74,7 +80,7 @@ class Parser {
   bool selector_postfix(Selector& out);
   bool selector_simple(Selector& out);
   bool selector_function(Selector& out, std::string keyspace);
-  void selector_operation(Selector& left, char op, Selector right);
+  void combine(Selector& left, char op, Selector right);
   bool insert(Insert& out);
   bool insert_json(Insert& out);
   bool update(Update& out);
@@ -137,5 +143,23 @@ class Parser {
     Parser& parser_;
   };
 };
+
+template <class Node>
+bool Parser::chain(Node& out, std::string_view operators, bool (Parser::*operand)(Node&),
+                   bool (Parser::*ends)() const) {
+  if (!(this->*operand)(out)) return false;
+  for (int chained = 1; token_.kind == Token::Kind::symbol && operators.contains(token_.symbol); ++chained) {
+    // A chain makes a tree as deep as it is long.
+    if (chained + depth_ > limits_.max_depth)
+      return refuse(ErrorCode::too_large, fmt::format("nested deeper than {} levels", limits_.max_depth), token_.at);
+    if (ends && (this->*ends)()) return true;
+    const char op = token_.symbol;
+    advance();
+    Node right;
+    if (!(this->*operand)(right)) return false;
+    combine(out, op, std::move(right));
+  }
+  return true;
+}
 
 }  // namespace asterism::cql

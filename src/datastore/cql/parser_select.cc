@@ -73,7 +73,7 @@ bool Parser::selectors(std::vector<Selector>& out) {
   return true;
 }
 
-void Parser::selector_operation(Selector& left, char op, Selector right) {
+void Parser::combine(Selector& left, char op, Selector right) {
   Selector whole;
   whole.kind = Selector::Kind::operation;
   whole.at = left.at;
@@ -85,36 +85,10 @@ void Parser::selector_operation(Selector& left, char op, Selector right) {
 
 bool Parser::selector(Selector& out) {
   Nested nested(*this);
-  if (nested.too_deep() || !selector_product(out)) return false;
-  int chained = 0;
-  while (token_.is('+') || token_.is('-')) {
-    if (++chained + depth_ > limits_.max_depth) {
-      return refuse(ErrorCode::too_large, fmt::format("nested deeper than {} levels", limits_.max_depth), token_.at);
-    }
-    char op = token_.symbol;
-    advance();
-    Selector right;
-    if (!selector_product(right)) return false;
-    selector_operation(out, op, std::move(right));
-  }
-  return true;
+  return !nested.too_deep() && chain(out, "+-", &Parser::selector_product);
 }
 
-bool Parser::selector_product(Selector& out) {
-  if (!selector_postfix(out)) return false;
-  int chained = 0;
-  while (token_.is('*') || token_.is('/') || token_.is('%')) {
-    if (++chained + depth_ > limits_.max_depth) {
-      return refuse(ErrorCode::too_large, fmt::format("nested deeper than {} levels", limits_.max_depth), token_.at);
-    }
-    char op = token_.symbol;
-    advance();
-    Selector right;
-    if (!selector_postfix(right)) return false;
-    selector_operation(out, op, std::move(right));
-  }
-  return true;
-}
+bool Parser::selector_product(Selector& out) { return chain(out, "*/%", &Parser::selector_postfix); }
 
 bool Parser::selector_postfix(Selector& out) {
   if (!selector_simple(out)) return false;

@@ -2,7 +2,7 @@
 
 namespace asterism::cql {
 
-void Parser::operation(Term& left, char op, Term right) {
+void Parser::combine(Term& left, char op, Term right) {
   Term whole;
   whole.kind = Term::Kind::operation;
   whole.at = left.at;
@@ -13,47 +13,21 @@ void Parser::operation(Term& left, char op, Term right) {
   left = std::move(whole);
 }
 
-bool Parser::term(Term& out) {
-  Nested nested(*this);
-  if (nested.too_deep() || !product(out)) return false;
-  int chained = 0;
-  while (token_.is('+') || token_.is('-')) {
-    // A chain makes a tree as deep as it is long.
-    if (++chained + depth_ > limits_.max_depth) {
-      return refuse(ErrorCode::too_large, fmt::format("nested deeper than {} levels", limits_.max_depth), token_.at);
-    }
-    // x = <term> + x ends the term where a column's name follows.
-    Token after = peek();
-    if (token_.is('+') && after.is_name()) {
-      Lexer ahead = lexer_;
-      ahead.next();
-      Token next = ahead.next();
-      if (!next.is('(') && !next.is('.')) return true;
-    }
-    char op = token_.symbol;
-    advance();
-    Term right;
-    if (!product(right)) return false;
-    operation(out, op, std::move(right));
-  }
-  return true;
+/// x = <term> + x ends the term where a column's name follows.
+bool Parser::ends_term() const {
+  if (!token_.is('+') || !peek().is_name()) return false;
+  Lexer ahead = lexer_;
+  ahead.next();
+  const Token next = ahead.next();
+  return !next.is('(') && !next.is('.');
 }
 
-bool Parser::product(Term& out) {
-  if (!simple_term(out)) return false;
-  int chained = 0;
-  while (token_.is('*') || token_.is('/') || token_.is('%')) {
-    if (++chained + depth_ > limits_.max_depth) {
-      return refuse(ErrorCode::too_large, fmt::format("nested deeper than {} levels", limits_.max_depth), token_.at);
-    }
-    char op = token_.symbol;
-    advance();
-    Term right;
-    if (!simple_term(right)) return false;
-    operation(out, op, std::move(right));
-  }
-  return true;
+bool Parser::term(Term& out) {
+  Nested nested(*this);
+  return !nested.too_deep() && chain(out, "+-", &Parser::product, &Parser::ends_term);
 }
+
+bool Parser::product(Term& out) { return chain(out, "*/%", &Parser::simple_term); }
 
 bool Parser::is_constant() const {
   switch (token_.kind) {

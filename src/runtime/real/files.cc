@@ -95,7 +95,7 @@ class RealFolderWatch final : public FolderWatch {
   ~RealFolderWatch() override {
     state_->changed = nullptr;
     boost::system::error_code ignored;
-    state_->inotify.close(ignored);
+    (void)state_->inotify.close(ignored);
   }
 
  private:

@@ -29,8 +29,8 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
 
   void begin() {
     error_code ignored;
-    socket.non_blocking(true, ignored);
-    socket.set_option(tcp::no_delay(true), ignored);
+    (void)socket.non_blocking(true, ignored);
+    (void)socket.set_option(tcp::no_delay(true), ignored);
     local = address_of(socket.local_endpoint(ignored));
     remote = address_of(socket.remote_endpoint(ignored));
   }
@@ -88,16 +88,15 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
     for (const Bytes& piece : written) buffers.push_back(boost::asio::buffer(piece));
     // As much in one system call as the socket takes.
     auto all = [](const error_code& error, size_t) { return error ? size_t{0} : SIZE_MAX; };
-    boost::asio::async_write(socket, std::move(buffers), all,
-                             [self = shared_from_this()](const error_code& error, size_t) {
-                               self->written.clear();
-                               auto done = std::exchange(self->write_done, nullptr);
-                               if (!done) return;
-                               if (error)
-                                 done(failure(error, "write"));
-                               else
-                                 done({});
-                             });
+    boost::asio::async_write(socket, buffers, all, [self = shared_from_this()](const error_code& error, size_t) {
+      self->written.clear();
+      auto done = std::exchange(self->write_done, nullptr);
+      if (!done) return;
+      if (error)
+        done(failure(error, "write"));
+      else
+        done({});
+    });
   }
 
   Result<size_t> try_write(BytesView bytes) {
@@ -113,8 +112,8 @@ struct StreamState : std::enable_shared_from_this<StreamState> {
   void close() {
     if (std::exchange(closed, true)) return;
     error_code ignored;
-    socket.shutdown(tcp::socket::shutdown_both, ignored);
-    socket.close(ignored);
+    (void)socket.shutdown(tcp::socket::shutdown_both, ignored);
+    (void)socket.close(ignored);
   }
 
   RealCore::Impl& core;
@@ -186,7 +185,7 @@ class RealListener final : public Listener {
   ~RealListener() override {
     auto done = std::exchange(state_->done, nullptr);
     error_code ignored;
-    state_->acceptor.close(ignored);
+    (void)state_->acceptor.close(ignored);
   }
   void accept(Callback<std::unique_ptr<Stream>> done) override {
     ASSERT(!state_->done);
@@ -210,10 +209,10 @@ class RealNetwork final : public Network {
     tcp::acceptor& acceptor = state->acceptor;
     const std::string what = fmt::format("listen on {}", address.to_string());
     error_code error;
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(boost::asio::socket_base::max_listen_connections, error);
+    (void)acceptor.open(endpoint.protocol(), error);
+    if (!error) (void)acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) (void)acceptor.bind(endpoint, error);
+    if (!error) (void)acceptor.listen(boost::asio::socket_base::max_listen_connections, error);
     tcp::endpoint local;
     if (!error) local = acceptor.local_endpoint(error);
     if (error) return failure(error, what);

@@ -110,7 +110,7 @@ class RealProcessWatch final : public ProcessWatch {
   ~RealProcessWatch() override {
     auto dropped = std::exchange(state_->ended, nullptr);
     boost::system::error_code ignored;
-    state_->descriptor.close(ignored);
+    (void)state_->descriptor.close(ignored);
   }
   const ProcessName& process() const override { return process_; }
 
@@ -181,7 +181,7 @@ class RealLineReader final : public LineReader {
   ~RealLineReader() override {
     auto dropped = std::exchange(state_->line, nullptr);
     boost::system::error_code ignored;
-    state_->descriptor.close(ignored);
+    (void)state_->descriptor.close(ignored);
   }
 
  private:
