@@ -17,7 +17,8 @@ namespace asterism {
 
 /// Folds operands, oldest first, into `existing` (none: there is no value below them, or it is not known yet) and
 /// writes the outcome to `merged`, which is empty. Must be associative: what it writes must serve as an operand as well
-/// as a value; an operand alone is the value that it is. False: the bytes are malformed, and whoever reads the key gets `corrupt`. Pure: called from any thread.
+/// as a value; an operand alone is the value that it is. False: the bytes are malformed, and whoever reads the key gets
+/// `corrupt`. Pure: called from any thread.
 using MergeFunction = std::function<bool(BytesView key, const std::optional<BytesView>& existing,
                                          std::span<const BytesView> operands, Bytes& merged)>;
 

@@ -296,23 +296,22 @@ void Connection::flush() {
 }
 
 Task<void> Connection::drain([[maybe_unused]] std::shared_ptr<Connection> self, Bytes out) {
-  while (!closed_ && !out.empty()) {
-    Bytes rest;
-    if (out.size() > write_bytes_max) {
-      rest = out.substr(write_bytes_max);
-      out.resize(write_bytes_max);
+  while (!closed_ && sending_bytes_ > 0) {
+    const size_t total = out.size();
+    for (size_t sent = 0; sent < total && !closed_;) {
+      const size_t size = std::min(total - sent, write_bytes_max);
+      auto status = co_await write(*stream_, size == total ? std::move(out) : out.substr(sent, size));
+      if (!status) close();
+      server_.counters_.bytes_sent += size;
+      sent += size;
+      sending_bytes_ -= size;
+      watch_backlog(true);
+      room_.wake_all();
     }
-    const size_t size = out.size();
-    auto status = co_await write(*stream_, std::move(out));
-    if (!status) close();
-    server_.counters_.bytes_sent += size;
-    out = std::move(rest);
-    if (out.empty() && !closed_) out = take_framed();
+    if (closed_) break;
+    out = take_framed();
     sending_bytes_ = out.size();
-    watch_backlog(true);
-    room_.wake_all();
   }
-  sending_bytes_ = 0;
   sent_.wake_all();
 }
 
