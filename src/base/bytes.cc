@@ -2,22 +2,23 @@
 
 namespace asterism {
 
-void ByteWriter::varint(uint64_t value) {
-  while (value >= 0x80) {
-    u8(static_cast<uint8_t>(value | 0x80));
-    value >>= 7;
-  }
-  u8(static_cast<uint8_t>(value));
+void ByteWriter::long_varint(uint64_t value) {
+  char bytes[10];
+  size_t size = 0;
+  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
+  bytes[size++] = static_cast<char>(value);
+  out_.append(bytes, size);
 }
 
-uint64_t ByteReader::varint() {
+uint64_t ByteReader::long_varint() {
   uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64; shift += 7) {
-    uint8_t byte = u8();
-    if (failed_) return 0;
-    if (shift == 63 && byte > 1) break;
-    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
+  for (size_t i = 0; i < in_.size() && i < 10; ++i) {
+    const auto byte = static_cast<uint8_t>(in_[i]);
+    if (i == 9 && byte > 1) break;
+    value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte >= 0x80) continue;
+    in_.remove_prefix(i + 1);
+    return value;
   }
   fail();
   return 0;

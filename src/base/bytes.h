@@ -48,7 +48,10 @@ class ByteWriter {
   void u32_le(uint32_t value) { little_endian(value); }
   void u64_le(uint64_t value) { little_endian(value); }
   /// LEB128, seven bits a byte, low group first: 1 to 10 bytes.
-  void varint(uint64_t value);
+  void varint(uint64_t value) {
+    if (value < 0x80) return u8(static_cast<uint8_t>(value));
+    long_varint(value);
+  }
   /// varint length, then the bytes.
   void sized(BytesView value) {
     varint(value.size());
@@ -60,6 +63,7 @@ class ByteWriter {
   Bytes& buffer() { return out_; }
 
  private:
+  void long_varint(uint64_t value);
   template <class Int>
   void big_endian(Int value) {
     if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
@@ -87,7 +91,12 @@ class ByteReader {
   uint16_t u16_le() { return fixed<uint16_t, false>(); }
   uint32_t u32_le() { return fixed<uint32_t, false>(); }
   uint64_t u64_le() { return fixed<uint64_t, false>(); }
-  uint64_t varint();
+  uint64_t varint() {
+    if (in_.empty() || (in_[0] & 0x80) != 0) return long_varint();
+    const auto value = static_cast<uint8_t>(in_[0]);
+    in_.remove_prefix(1);
+    return value;
+  }
   BytesView sized() { return raw(varint()); }
   BytesView raw(uint64_t size) {
     if (size > in_.size()) {
@@ -120,6 +129,8 @@ class ByteReader {
     in_.remove_prefix(sizeof(Int));
     return value;
   }
+
+  uint64_t long_varint();
 
   BytesView in_;
   bool failed_ = false;

@@ -36,6 +36,10 @@ std::string metadata_leader(const boost::json::object* status) {
   return metadata && metadata->is_object() ? text_member(metadata->get_object(), "leader") : "";
 }
 
+std::optional<uint64_t> resident(const NodeAnswer& answer) {
+  return answer.process ? resident_bytes(*answer.process) : std::nullopt;
+}
+
 boost::json::object node_object(const NodeAnswer& answer) {
   const NodeConfig& config = answer.config;
   boost::json::object node{{"name", config.name},
@@ -48,6 +52,7 @@ boost::json::object node_object(const NodeAnswer& answer) {
                            {"cql", config.cql_port},
                            {"http", config.http_port}};
   if (answer.process) node["pid"] = answer.process->pid;
+  if (auto bytes = resident(answer)) node["resident_bytes"] = *bytes;
   if (!answer.status) {
     node["error"] = answer.status.error().message;
     return node;
@@ -85,7 +90,7 @@ std::string age(std::optional<double> seconds) {
   return *seconds < 172'800 ? fmt::format("{:.0f} h", *seconds / 3600) : fmt::format("{:.0f} d", *seconds / 86'400);
 }
 
-std::string memory(std::optional<double> bytes) { return bytes ? fmt::format("{:.0f} MiB", *bytes / 1048576) : "-"; }
+std::string memory(std::optional<uint64_t> bytes) { return bytes ? fmt::format("{} MiB", *bytes >> 20) : "-"; }
 
 void print_table(const std::vector<NodeAnswer>& answers) {
   // Where all stand at one place, nobody needs to be told.
@@ -104,7 +109,7 @@ void print_table(const std::vector<NodeAnswer>& answers) {
                            place_column(answer.config.place.datacenter + "/" + answer.config.place.rack),
                            answer.config.cql().to_string(), "http://" + answer.config.http().to_string(),
                            answer.process ? std::to_string(answer.process->pid) : "-",
-                           age(number_member(answer, "uptime_s")), memory(number_member(answer, "memory_bytes"))));
+                           age(number_member(answer, "uptime_s")), memory(resident(answer))));
   }
   const boost::json::object* fresh = freshest(answers);
   if (!fresh) return;

@@ -32,7 +32,7 @@ struct NodePorts {
 /// How a node uses its machine; not part of what the cluster is.
 struct NodeTuning {
   uint64_t memtable_bytes = 16 << 20;
-  uint64_t block_cache_bytes = 8 << 20;
+  uint64_t block_cache_bytes = 16 << 20;
   uint64_t row_cache_bytes = 24 << 20;
   uint64_t wal_segment_bytes = 64 << 20;
   /// RocksDB compacts in threads of its own. Off in the simulator, where runs must repeat exactly.

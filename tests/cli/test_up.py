@@ -115,7 +115,9 @@ def test_a_killed_node_stays_down_until_it_is_started_again(data):
         assert up.event() == {"event": "node_down", "name": "n2", "pid": killed["pid"], "signal": 9}
         status = command("status", "--data", data, "--json")
         assert status.returncode == 0
-        assert [node["pid"] is None for node in json.loads(status.stdout)["nodes"]] == [False, True, False]
+        nodes = json.loads(status.stdout)["nodes"]
+        assert [node["pid"] is None for node in nodes] == [False, True, False]
+        assert [node.get("resident_bytes", 0) > 1 << 20 for node in nodes] == [True, False, True]
 
         started = command("node", "start", "n2", "--data", data, "--json")
         assert started.returncode == 0, started.stderr

@@ -57,6 +57,16 @@ std::optional<ProcessName> process_of_pid(int pid) {
 
 ProcessName current_process() { return *process_of_pid(::getpid()); }
 
+/// proc(5), statm: the second number is the resident set in pages.
+std::optional<uint64_t> resident_bytes(const ProcessName& process) {
+  auto text = read_file(fmt::format("/proc/{}/statm", process.pid));
+  const size_t at = text ? text->find(' ') : std::string::npos;
+  if (at == std::string::npos || !is_alive(process)) return std::nullopt;
+  uint64_t pages = 0;
+  std::from_chars(text->data() + at + 1, text->data() + text->size(), pages);
+  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 bool is_alive(const ProcessName& process) { return process_of_pid(process.pid) == process; }
 
 static Result<Descriptor> open_process(const ProcessName& process) {

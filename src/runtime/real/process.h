@@ -24,6 +24,8 @@ struct ProcessName {
 std::optional<ProcessName> process_of_pid(int pid);
 ProcessName current_process();
 bool is_alive(const ProcessName& process);
+/// Bytes of physical memory that it uses. None where it has ended.
+std::optional<uint64_t> resident_bytes(const ProcessName& process);
 /// not_found where it ended already.
 Status send_signal(const ProcessName& process, int signal);
 
