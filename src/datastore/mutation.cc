@@ -27,17 +27,19 @@ void Mutation::add_head(const PartitionHead& head) {
   add(Place::head, {}, value);
 }
 
-void Mutation::add_static(const Row& row) {
+/// As merging leaves it: a row that is the only version of itself is stored and read as it came.
+static Bytes canonical(const Row& row) {
   Bytes value;
-  encode_row(row, value);
-  add(Place::static_row, {}, value);
+  if (row.deletion.none() && row.collections.empty())
+    encode_row(row, value);
+  else
+    encode_row(merge_rows(Row(), row), value);
+  return value;
 }
 
-void Mutation::add_row(BytesView clustering, const Row& row) {
-  Bytes value;
-  encode_row(row, value);
-  add(Place::row, clustering, value);
-}
+void Mutation::add_static(const Row& row) { add(Place::static_row, {}, canonical(row)); }
+
+void Mutation::add_row(BytesView clustering, const Row& row) { add(Place::row, clustering, canonical(row)); }
 
 Result<MutationView> MutationView::split(BytesView bytes) {
   ByteReader in(bytes);

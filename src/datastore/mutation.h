@@ -15,6 +15,7 @@ class Mutation {
   static constexpr size_t max_bytes = 16 << 20;
 
   Mutation(uint32_t table, int64_t token, BytesView partition_key);
+  // What a row or head hides of itself is left out: merging it alone changes nothing.
   void add_head(const PartitionHead& head);
   void add_static(const Row& row);
   /// `clustering`: the clustering columns one after the other, as encode_ordered gives them; empty without such

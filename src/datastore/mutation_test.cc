@@ -80,5 +80,31 @@ TEST(ReadCommand, RoundTripAndEveryTruncation) {
   }
 }
 
+TEST(Mutation, ARowIsAsMergingItAloneLeavesIt) {
+  Row row;
+  row.deletion = {5, 5};
+  Cell older, newer;
+  older.column = 3;
+  older.timestamp_us = 5;
+  older.value = "hidden";
+  newer = older;
+  newer.column = 4;
+  newer.timestamp_us = 6;
+  newer.value = "seen";
+  row.cells = {older, newer};
+  Mutation mutation(20, 1, "k");
+  mutation.add_row("c", row);
+  auto view = MutationView::decode(mutation.encoded());
+  ASSERT_TRUE(view);
+  Row stored;
+  ASSERT_TRUE(decode_row(view->changes[0].value, stored));
+  ASSERT_EQ(stored.cells.size(), 1u);
+  EXPECT_EQ(stored.cells[0].value, "seen");
+  Bytes merged;
+  Bytes key = partition_prefix(20, 1, "k") + "\2c";
+  ASSERT_TRUE(merge_versions(key, {view->changes[0].value}, merged));
+  EXPECT_EQ(merged, view->changes[0].value);
+}
+
 }  // namespace
 }  // namespace asterism::datastore
