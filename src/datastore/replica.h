@@ -90,7 +90,6 @@ class Replica {
     OneShot<void>::Sender done;
   };
   class Reader;
-  friend class Reader;
 
   Task<Status> append(uint8_t kind, Bytes payload);
   void expect_durable();
