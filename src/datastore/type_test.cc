@@ -220,21 +220,8 @@ TEST(Compare, FollowsCassandrasOrder) {
   expect_order("uuid", {"", "ffffffff000010008000000000000000", "00000000000010018000000000000000",
                         "00000000000040008000000000000000", "ffffffff000040008000000000000000"});
   expect_order("inet", {"", "01000000", "01000000000000000000000000000000", "7f000001"});
-  expect_order("frozen<list<int>>", {"00000000",
-                                     "00000001"
-                                     "00000004"
-                                     "ffffffff",
-                                     "00000001"
-                                     "00000004"
-                                     "00000001",
-                                     "00000002"
-                                     "00000004"
-                                     "00000001"
-                                     "00000004"
-                                     "ffffffff",
-                                     "00000001"
-                                     "00000004"
-                                     "00000002"});
+  expect_order("frozen<list<int>>", {"00000000", "0000000100000004ffffffff", "000000010000000400000001",
+                                     "00000002000000040000000100000004ffffffff", "000000010000000400000002"});
   expect_order("tuple<int, text>",
                {"", "=ffffffffffffffff", "00000000", "0000000400000001", "=0000000400000001ffffffff",
                 "000000040000000100000000", "00000004000000010000000161"});
@@ -379,7 +366,7 @@ TEST(Ordered, BytesOrderAsValuesDoAndRoundTrip) {
       for (const Bytes& value : values) {
         Bytes& key = keys.emplace_back();
         encode_ordered(type, value, descending, key);
-        Bytes followed = key + "\xff\x00more";
+        Bytes followed = key + hex("ff00") + "more";
         ByteReader in(followed);
         Bytes decoded;
         ASSERT_TRUE(decode_ordered(type, in, descending, decoded).has_value()) << name << " " << to_hex(value);

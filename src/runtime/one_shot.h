@@ -1,6 +1,7 @@
 // OneShot<T>: one value, sent once, awaited once. The bridge from callbacks and replies to coroutines.
 #pragma once
 
+#include <concepts>
 #include <optional>
 
 #include "ports/callback.h"
@@ -96,6 +97,7 @@ template <class T>
 class Async {
  public:
   template <class Start>
+    requires std::invocable<Start, Callback<T>>
   explicit Async(Start&& start) {
     start(one_shot_.callback());
   }

@@ -45,9 +45,7 @@ class IntegerSum final : public Aggregate {
   IntegerSum(size_t size, bool average) : size_(size), average_(average) {}
   void add(MaybeView value) override {
     if (!value || value->size() != size_) return;
-    int64_t number = static_cast<int8_t>((*value)[0]);
-    for (size_t i = 1; i < size_; ++i) number = number * 256 + static_cast<uint8_t>((*value)[i]);
-    sum_ += number;
+    sum_ += load_integer(*value);
     ++count_;
   }
   Answer<MaybeBytes> result() const override {

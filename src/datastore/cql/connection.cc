@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <charconv>
+#include <utility>
 
 #include "datastore/cql/system_tables.h"
 #include "runtime/timeout.h"
@@ -300,7 +301,7 @@ Task<void> Connection::drain([[maybe_unused]] std::shared_ptr<Connection> self, 
     const size_t total = out.size();
     for (size_t sent = 0; sent < total && !closed_;) {
       const size_t size = std::min(total - sent, write_bytes_max);
-      auto status = co_await write(*stream_, size == total ? std::move(out) : out.substr(sent, size));
+      auto status = co_await write(*stream_, size == total ? std::exchange(out, {}) : out.substr(sent, size));
       if (!status) close();
       server_.counters_.bytes_sent += size;
       sent += size;

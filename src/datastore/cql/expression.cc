@@ -9,8 +9,8 @@ using datastore::validate;
 void MarkerSpecs::set(uint32_t marker, std::string keyspace, std::string table, std::string name,
                       const DataType& type) {
   ASSERT(marker < specs_.size());
-  const std::string& own = markers_[marker].name;
-  specs_[marker] = {std::move(keyspace), std::move(table), own.empty() ? std::move(name) : own, wire_type_of(type)};
+  if (const std::string& own = markers_[marker].name; !own.empty()) name = own;
+  specs_[marker] = {std::move(keyspace), std::move(table), std::move(name), wire_type_of(type)};
 }
 
 // ---------------------------------------------------------------------------------------------------- evaluation

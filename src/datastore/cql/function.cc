@@ -140,12 +140,6 @@ bool is_number(TypeKind kind) {
   return is_integer(kind) || is_float(kind) || kind == TypeKind::varint || kind == TypeKind::decimal;
 }
 
-int64_t load_integer(BytesView value) {
-  int64_t result = static_cast<int8_t>(value[0]);
-  for (size_t i = 1; i < value.size() && i < 8; ++i) result = result * 256 + static_cast<uint8_t>(value[i]);
-  return result;
-}
-
 Bytes store_integer(int64_t value, TypeKind kind) {
   Bytes all = long_value(value);
   const size_t size = kind == TypeKind::tinyint ? 1 : kind == TypeKind::smallint ? 2 : kind == TypeKind::int_ ? 4 : 8;
@@ -219,6 +213,13 @@ Answer<MaybeBytes> cast_time(TypeKind from, TypeKind to, BytesView value) {
 }
 
 }  // namespace
+
+int64_t load_integer(BytesView value) {
+  uint64_t bits = 0;
+  for (const char byte : value) bits = bits << 8U | static_cast<uint8_t>(byte);
+  const size_t unused = 64 - 8 * value.size();
+  return static_cast<int64_t>(bits << unused) >> unused;
+}
 
 Bytes long_value(int64_t value) {
   Bytes bytes;

@@ -55,6 +55,8 @@ uint64_t timeuuid_ticks(int64_t us);
 Bytes next_timeuuid(const FunctionContext& context);
 Bytes random_uuid(Random& random);
 
+/// The value of a tinyint to bigint: 1 to 8 bytes.
+int64_t load_integer(BytesView value);
 Bytes long_value(int64_t value);
 Bytes int_value(int32_t value);
 

@@ -95,7 +95,7 @@ Answer<void> SelectRun::prepare() {
   }
   const wire::ResultMetadata& metadata = skip || options_.new_metadata_id ? changed : whole_.result;
   TRY(wire::RowsWriter writer, answer(wire::RowsWriter::create(metadata, options_.version, options_.stream, out_)));
-  writer_.emplace(std::move(writer));
+  writer_.emplace(writer);
   return {};
 }
 

@@ -155,10 +155,10 @@ class CqlSession final : public Session {
       options->timestamp_us = request.timestamp_us;
       return {fmt::format("UPDATE {} SET v = ? WHERE k = ? AND c = ?", table),
               false,
-              {*request.value, request.key, int_value(request.clustering)}};
+              {request.value, request.key, int_value(request.clustering)}};
     }
     std::string columns = "k, c, v", marks = "?, ?, ?", rest;
-    std::vector<CqlValue> values{request.key, int_value(request.clustering), *request.value};
+    std::vector<CqlValue> values{request.key, int_value(request.clustering), request.value};
     if (!request.also.empty()) {
       columns += ", " + request.also;
       marks += ", ?";

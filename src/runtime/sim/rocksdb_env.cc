@@ -2,7 +2,6 @@
 
 #include <rocksdb/system_clock.h>
 
-#include <cstring>
 #include <set>
 
 namespace asterism::sim {
@@ -56,7 +55,7 @@ class ReadFile final : public rocksdb::FSRandomAccessFile {
                 IODebugContext*) const override {
     auto bytes = store_.read(*file_, offset, size);
     if (!bytes) return to_io_status(bytes.error());
-    std::memcpy(scratch, bytes->data(), bytes->size());
+    bytes->copy(scratch, bytes->size());
     *result = Slice(scratch, bytes->size());
     return IOStatus::OK();
   }
