@@ -307,9 +307,7 @@ void Connection::serve(int side) {
 
 void Connection::serve_read(Side& end, int side) {
   Result<Bytes> result;
-  if (end.closed) {
-    result = lost(end);
-  } else if (!end.received.empty()) {
+  if (!end.closed && !end.received.empty()) {
     Bytes& first = end.received.front();
     if (first.size() <= end.read_max) {
       result = std::move(first);
@@ -320,7 +318,7 @@ void Connection::serve_read(Side& end, int side) {
     }
     end.buffered -= result->size();
     room(side);
-  } else if (end.failed) {
+  } else if (end.closed || end.failed) {
     result = lost(end);
   } else if (!end.ended) {
     return;
