@@ -19,12 +19,15 @@ void DiskDamage::stop() {
   cluster_.simulation().cancel(restart_);
 }
 
-/// Also the victim's own earlier loss must have been made good: what it holds may be all that another lost since.
+/// Also the victim's own earlier loss must have been made good: what it holds may be all that another lost since. And
+/// nobody else may have damage that was not found yet: once it is, what lies around it is lost too.
 bool DiskDamage::others_are_whole(size_t victim) {
   for (size_t i = 0; i < cluster_.nodes(); ++i) {
     Node* node = cluster_.serving(i);
     if (node == nullptr || node->state() != NodeState::serving) return false;
-    if (i != victim && node->raft_host().recovering()) return false;
+    if (i == victim) continue;
+    sim::FileStore& files = cluster_.node_machine(i).disk().store();
+    if (node->raft_host().recovering() || files.is_damaged("store/") || files.is_damaged("wal/")) return false;
   }
   return true;
 }

@@ -167,10 +167,15 @@ TEST_F(DiskTest, DamageFlipsOneBit) {
   FileStore store(1, {});
   auto file = store.create("f", false).value();
   ASSERT_TRUE(store.append(*file, Bytes(100, '\0')));
+  EXPECT_FALSE(store.is_damaged("f"));
   EXPECT_TRUE(store.flip_random_byte(simulation.random()).starts_with("f:"));
+  EXPECT_TRUE(store.is_damaged("f"));
+  EXPECT_FALSE(store.is_damaged("g"));
   const Bytes data = store.read(*file, 0, 100).value();
   EXPECT_EQ(std::count(data.begin(), data.end(), '\0'), 99);
   EXPECT_FALSE(store.corrupt("f", 100));
+  ASSERT_TRUE(store.rename("f", "aside"));
+  EXPECT_FALSE(store.is_damaged("f"));
 }
 
 TEST_F(DiskTest, PortErrorsAndListing) {

@@ -59,6 +59,7 @@ struct Inode {
   Bytes saved_tail;
   bool directory = false;
   bool poisoned = false;  // a sync failed: later syncs write nothing of what was there
+  bool damaged = false;   // a bit of it was flipped
   uint64_t operations = 0;
   uint64_t identity = 0;
   uint32_t links = 0;
@@ -103,6 +104,8 @@ class FileStore {
   Status corrupt(const std::string& path, uint64_t offset, uint8_t mask = 0x10);
   /// Flips one bit of a random byte of a random file whose path starts with `prefix`. Returns "path:offset", or "".
   std::string flip_random_byte(Random& random, const std::string& prefix = "");
+  /// Whether a file whose path starts with `prefix` had a bit flipped, and still has that name.
+  bool is_damaged(const std::string& prefix);
   void set_capacity(uint64_t bytes);
   uint64_t used_bytes();
   uint64_t free_bytes();

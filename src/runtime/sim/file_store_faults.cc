@@ -13,6 +13,7 @@ Status FileStore::corrupt(const std::string& path, uint64_t offset, uint8_t mask
   Bytes& data = found->second->data;
   if (offset >= data.size()) return fail(ErrorCode::invalid_argument, "'{}' has {} bytes", path, data.size());
   data[offset] = static_cast<char>(data[offset] ^ mask);
+  found->second->damaged = true;
   ++counters_.corruptions;
   return {};
 }
@@ -31,6 +32,13 @@ std::string FileStore::flip_random_byte(Random& random, const std::string& prefi
   const auto mask = static_cast<uint8_t>(1 << random.below(8));
   if (!corrupt(path, offset, mask)) return {};
   return fmt::format("{}:{}", path, offset);
+}
+
+bool FileStore::is_damaged(const std::string& prefix) {
+  std::lock_guard lock(mutex_);
+  for (auto it = names_.lower_bound(prefix); it != names_.end() && it->first.starts_with(prefix); ++it)
+    if (it->second->damaged) return true;
+  return false;
 }
 
 void FileStore::set_capacity(uint64_t bytes) {
