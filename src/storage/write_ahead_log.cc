@@ -92,9 +92,7 @@ Task<void> WriteAheadLog::write_batches() {
       idle_.wake_all();
       room_.wake_all();
       if (late_.empty()) co_await work_.wait();
-    } else if (waits_for_company()) {
-      co_await work_.wait();
-    } else if (!pending_.empty()) {
+    } else if (!pending_.empty() && !waits_for_company()) {
       company_timer_.cancel();
       co_await write_first_batch();
     } else if (closing_ && !closed_) {
