@@ -74,6 +74,8 @@ struct Node final : sim::Process {
     rpc.handle(rpc_method::raft, [this](RpcRequest request) { return on_raft(std::move(request)); });
     tasks.spawn(run());
   }
+  /// Handlers may wait in the metadata.
+  ~Node() override { rpc.stop(); }
   Task<Result<Bytes>> on_raft(RpcRequest request) {
     host.receive(request.from, request.payload);
     co_return Bytes{};

@@ -19,7 +19,7 @@ static RequestFailure failure(RequestFailure::Kind kind, std::string message) {
 
 Coordinator::Coordinator(CoordinatorOptions options, Executor& executor, Rpc& rpc, MetadataService& metadata,
                          const ClusterState& cluster, const Schema& schema, Liveness& liveness,
-                         ReplicaService& replicas, Replica& replica, Hints& hints, Log log)
+                         ReplicaService& replicas, Replica& replica, Hints& hints, Random& random, Log log)
     : options_(std::move(options)),
       executor_(executor),
       rpc_(rpc),
@@ -28,9 +28,10 @@ Coordinator::Coordinator(CoordinatorOptions options, Executor& executor, Rpc& rp
       schema_(schema),
       liveness_(liveness),
       replicas_(replicas),
-      replica_(replica),
       hints_(hints),
-      log_(std::move(log)),
+      batches_(
+          options_.self, executor, random, rpc, cluster, liveness, replica,
+          [this](Bytes mutation) { return write_from_batch(std::move(mutation)); }, std::move(log)),
       requests_(options_.max_requests),
       tasks_(executor) {}
 
@@ -218,56 +219,39 @@ Task<Served<void>> Coordinator::write(TablePtr table, Mutation mutation, Consist
   co_return co_await write_encoded(std::move(table), std::move(mutation).take(), consistency, deadline);
 }
 
-// Batches. A logged batch is written down here first: batches table (u32), sequence (u64) → varint count, mutations.
-
-static Bytes batch_key(uint64_t sequence) {
-  Bytes key;
-  ByteWriter out(key);
-  out.u32_be(batches_table);
-  out.u64_be(sequence);
-  return key;
-}
+// Batches.
 
 Task<Served<void>> Coordinator::write_all(std::vector<TableMutation> mutations, bool logged, Consistency consistency,
                                           Instant deadline) {
   std::erase_if(mutations, [](const TableMutation& entry) { return entry.mutation.empty(); });
   if (mutations.empty()) co_return Served<void>{};
-  logged &= mutations.size() > 1;
-  const Bytes key = batch_key(next_batch_);
-  if (logged) {
-    ++next_batch_;
-    Bytes value;
-    ByteWriter out(value);
-    out.varint(mutations.size());
-    for (const auto& entry : mutations) out.sized(entry.mutation.encoded());
-    if (value.size() > Mutation::max_bytes)
+  std::optional<BatchLog::Entry> entry;
+  if (logged && mutations.size() > 1) {
+    std::vector<BytesView> encoded;
+    for (const TableMutation& each : mutations) encoded.push_back(each.mutation.encoded());
+    Bytes batch = BatchLog::encode(encoded);
+    if (batch.size() > Mutation::max_bytes)
       co_return std::unexpected(failure(RequestFailure::Kind::invalid, "Batch too large"));
-    std::vector<Replica::Change> changes;
-    changes.push_back({key, std::move(value)});
-    Status kept = co_await with_deadline(deadline, replica_.write_own(std::move(changes)));
-    if (!kept) co_return std::unexpected(failure_of(kept.error()));
+    auto kept = co_await batches_.keep(std::move(batch), deadline);
+    if (!kept) {
+      RequestFailure failed = failure_of(kept.error());
+      // Another node may hold it: it is not true that nothing was done.
+      if (failed.kind == RequestFailure::Kind::overloaded) failed.kind = RequestFailure::Kind::failure;
+      co_return std::unexpected(std::move(failed));
+    }
+    entry = *kept;
   }
   TaskGroup writing(executor_);
   std::optional<RequestFailure> failed;
-  for (auto& entry : mutations) {
+  for (auto& each : mutations) {
     writing.spawn([](Coordinator& self, TablePtr table, Bytes mutation, Consistency level, Instant until,
                      std::optional<RequestFailure>& out) -> Task<void> {
       auto served = co_await self.write_encoded(std::move(table), std::move(mutation), level, until);
       if (!served && !out) out = served.error();
-    }(*this, entry.table, std::move(entry.mutation).take(), consistency, deadline, failed));
+    }(*this, each.table, std::move(each.mutation).take(), consistency, deadline, failed));
   }
   co_await writing.join();
-  // A batch that failed stays written down until start() of the next life, or until it is tried again below.
-  if (logged && !failed) {
-    std::vector<Replica::Change> removal;
-    removal.push_back({key, std::nullopt});
-    tasks_.spawn([](Replica& replica, std::vector<Replica::Change> changes) -> Task<void> {
-      co_await replica.write_own(std::move(changes));
-    }(replica_, std::move(removal)));
-  } else if (logged) {
-    auto stored = replica_.get(key);
-    if (stored && *stored) tasks_.spawn(finish_batch(key, std::move(**stored)));
-  }
+  if (entry) failed ? batches_.finish(*entry) : batches_.forget(*entry);
   if (!failed) co_return Served<void>{};
   // The others were sent, and a logged batch goes on: it is not true that nothing was done.
   if (mutations.size() > 1 && failed->kind == RequestFailure::Kind::unavailable)
@@ -277,34 +261,17 @@ Task<Served<void>> Coordinator::write_all(std::vector<TableMutation> mutations, 
   co_return std::unexpected(*failed);
 }
 
-/// Writes the mutations of a logged batch until each has reached a replica or a hint, then forgets the batch.
-Task<void> Coordinator::finish_batch(Bytes key, Bytes value) {
-  ByteReader in(value);
-  const uint64_t count = in.varint();
-  for (uint64_t i = 0; i < count && !in.failed(); ++i) {
-    const Bytes mutation(in.sized());
-    auto view = MutationView::decode(mutation);
-    if (!view) continue;
-    while (true) {
-      TablePtr table = schema_.table(view->table);
-      if (!table) break;
-      if (co_await write_encoded(table, mutation, Consistency::any, executor_.now() + 2s)) break;
-      co_await sleep_for(1s);
-    }
-  }
-  std::vector<Replica::Change> removal;
-  removal.push_back({std::move(key), std::nullopt});
-  co_await replica_.write_own(std::move(removal));
+/// For a batch that goes on after its request ended: a hint for each replica is enough.
+Task<bool> Coordinator::write_from_batch(Bytes mutation) {
+  const auto view = MutationView::decode(mutation);
+  if (!view) co_return true;
+  TablePtr table = schema_.table(view->table);
+  if (!table) co_return true;
+  const Instant deadline = executor_.now() + 2s;
+  co_return (co_await write_encoded(std::move(table), std::move(mutation), Consistency::any, deadline)).has_value();
 }
 
-Status Coordinator::start() {
-  auto it = replica_.iterate({batch_key(0), batch_key(UINT64_MAX), false});
-  for (it.seek_first(); it.valid(); it.next()) {
-    next_batch_ = load_big_endian<uint64_t>(it.key().data() + 4) + 1;
-    tasks_.spawn(finish_batch(Bytes(it.key()), Bytes(it.value())));
-  }
-  return it.status();
-}
+Status Coordinator::start() { return batches_.start(); }
 
 // Reads.
 

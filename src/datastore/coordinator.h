@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "datastore/batch_log.h"
 #include "datastore/hints.h"
 #include "datastore/replica_service.h"
 #include "datastore/routing.h"
@@ -25,10 +26,10 @@ class Coordinator final : public TableService {
  public:
   Coordinator(CoordinatorOptions options, Executor& executor, Rpc& rpc, MetadataService& metadata,
               const ClusterState& cluster, const Schema& schema, Liveness& liveness, ReplicaService& replicas,
-              Replica& replica, Hints& hints, Log log);
+              Replica& replica, Hints& hints, Random& random, Log log);
   ~Coordinator() override;
 
-  /// Finishes logged batches of an earlier life.
+  /// Begins to finish logged batches of an earlier life, and those that other nodes leave behind.
   Status start();
 
   Task<Served<void>> write(TablePtr table, Mutation mutation, Consistency consistency, Instant deadline) override;
@@ -53,7 +54,7 @@ class Coordinator final : public TableService {
                                 Instant deadline, bool& retry);
   Task<void> write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts);
   Task<Served<void>> write_encoded(TablePtr table, Bytes mutation, Consistency consistency, Instant deadline);
-  Task<void> finish_batch(Bytes key, Bytes value);
+  Task<bool> write_from_batch(Bytes mutation);
 
   Task<Served<ReadPage>> read_once(ReadCommand& command, const Route& route, Consistency consistency, Instant deadline,
                                    bool& retry);
@@ -71,11 +72,9 @@ class Coordinator final : public TableService {
   const Schema& schema_;
   Liveness& liveness_;
   ReplicaService& replicas_;
-  Replica& replica_;
   Hints& hints_;
-  Log log_;
+  BatchLog batches_;
   Counters counters_;
-  uint64_t next_batch_ = 1;
   Semaphore requests_;
   Duration usual_read_ = 2ms;  // smoothed time in which replicas answer reads
   TaskGroup tasks_;

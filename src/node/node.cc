@@ -289,9 +289,9 @@ void Node::Parts::make_services() {
   coordinator_options.self = config.id;
   coordinator_options.datacenter = config.place.datacenter;
   coordinator_options.defects = tuning.defects;
-  coordinator =
-      std::make_unique<datastore::Coordinator>(coordinator_options, ports.executor, *rpc, *metadata, cluster, schema,
-                                               *liveness, *service, *replica, *hints, log.child("coordinator"));
+  coordinator = std::make_unique<datastore::Coordinator>(coordinator_options, ports.executor, *rpc, *metadata, cluster,
+                                                         schema, *liveness, *service, *replica, *hints, ports.random,
+                                                         log.child("coordinator"));
   datastore::AntiEntropyOptions repair_options;
   repair_options.defects = tuning.defects;
   repair_options.pause = tuning.repair_pause;
