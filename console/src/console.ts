@@ -101,7 +101,7 @@ const skyPage = h("main", {class: "sky-page"},
         h("span", {class: "few"}, "fewer"), h("span", {class: "none"}, "none"))),
     h("section", {class: "panel"}, h("h2", {}, "What clients get"), levels.element)),
   h("div", {class: "column"},
-    h("section", {"aria-label": "Nodes"}, nodes.element),
+    h("section", {class: "nodes-section", "aria-label": "All nodes"}, nodes.element),
     h("section", {class: "panel"}, h("h2", {}, "Events"), events)));
 const tablesPage = h("main", {class: "tables-page"}, tables.element);
 

@@ -91,8 +91,8 @@ class Card {
     if (load?.resident_bytes !== undefined) facts.push(bytes(load.resident_bytes));
     if (load?.uptime_s !== undefined) facts.push(`up for ${duration(load.uptime_s)}`);
     if (load?.connections) facts.push(load.connections === 1 ? "1 client" : `${load.connections} clients`);
-    if (load?.hints) facts.push(`${short(load.hints)} hints wait`);
-    if (load?.differing) facts.push(`${load.differing} repairs`);
+    if (load?.hints) facts.push(load.hints === 1 ? "1 hint waits" : `${short(load.hints)} hints wait`);
+    if (load?.differing) facts.push(load.differing === 1 ? "1 repair" : `${load.differing} repairs`);
     say(this.facts, facts.join(" · "));
     this.actions.hidden = !view.local;
     if (!process) return void this.toggles.forEach((toggle) => (toggle.element.disabled = true));

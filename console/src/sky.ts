@@ -161,7 +161,8 @@ export class Sky {
       const alive = live(shard, states), count = shard.replicas.length;
       const health = alive === count ? "full" : alive >= required("QUORUM", count) ? "some" : alive > 0 ? "few" : "none";
       const dim = this.picked !== undefined && !shard.replicas.includes(this.picked);
-      const inner = svg("path", {class: `shard${dim ? " dim" : ""}`, d: arc(shardRing, from + gap, to - gap)},
+      const headless = states.get(shard.replicas[0] ?? 0) === "down";
+      const inner = svg("path", {class: `shard${dim ? " dim" : ""}${headless ? " headless" : ""}`, d: arc(shardRing, from + gap, to - gap)},
                         svg("title", {}, `Replicas on ${shard.replicas.map((id) => names.get(id) ?? id).join(", ")}; ` +
                             `${alive} of ${count} live`));
       inner.style.setProperty("--hue", String(hue(shard.replicas[0] ?? 0)));

@@ -186,13 +186,15 @@ void Supervisor::announce_ready() {
     print_line(fmt::format("  {:6}{:22}{:30}{}", node.config.name, node.config.cql().to_string(),
                            "http://" + node.config.http().to_string(), node.watch->process().pid));
   const NodeConfig& first = nodes_.front().config;
+  const std::string port = first.cql_port == NodeConfig().cql_port ? "" : fmt::format(" {}", first.cql_port);
+  const auto hint = [](const std::string& command, std::string_view what) {
+    print_line(fmt::format("  {}{}   {}", bold(command),
+                           std::string(command.size() < 21 ? 21 - command.size() : 0, ' '), dim(what)));
+  };
   print_line("");
-  print_line(fmt::format(
-      "  {}   {}",
-      bold(fmt::format("cqlsh {}{}", first.address,
-                       first.cql_port == NodeConfig().cql_port ? std::string() : fmt::format(" {}", first.cql_port))),
-      dim("opens a CQL shell; any Cassandra driver works")));
-  print_line(fmt::format("  {}            {}", bold("Ctrl-C"), dim("stops all nodes; their data stays")));
+  hint("http://" + first.http().to_string(), "opens the console; so does any other node");
+  hint("cqlsh " + first.address + port, "opens a CQL shell; any Cassandra driver works");
+  hint("Ctrl-C", "stops all nodes; their data stays");
 }
 
 void Supervisor::ended(Node& node, ExitStatus status) {

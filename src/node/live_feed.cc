@@ -97,8 +97,7 @@ void LiveFeed::watch_counters() {
   hints_ = hints;
   const uint64_t differing = node_.anti_entropy().counters().differing;
   if (differing > differing_)
-    note("repair", fmt::format("{} found {} differences between replicas and repairs them", node_.config().name,
-                               differing - differing_));
+    note("repair", fmt::format("{} found replicas that differ and repairs them", node_.config().name));
   differing_ = differing;
 }
 
