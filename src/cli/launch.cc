@@ -33,15 +33,16 @@ static Status read_report(const NodeConfig& config, const std::optional<std::str
               message && message->is_string() ? std::string_view(message->get_string()) : "unknown error");
 }
 
-Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const NodeConfig& config, bool supervised,
+Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const NodeConfig& config,
+                                                      const std::string& supervisor_socket,
                                                       std::function<void(Status)> ready) {
   SpawnOptions options;
   options.program = own_program();
   options.arguments = {"node", "run", "--name", config.name, "--data", config.data_folder, "--report"};
-  if (supervised) {
-    options.arguments.push_back("--supervised-by");
-    options.arguments.push_back(std::to_string(current_process().pid));
-  }
+  if (!supervisor_socket.empty())
+    for (const std::string& argument : {std::string("--supervised-by"), std::to_string(current_process().pid),
+                                        std::string("--supervisor-socket"), supervisor_socket})
+      options.arguments.push_back(argument);
   options.output_path = log_path(config);
   options.detached = true;
   options.with_pipe = true;

@@ -12,9 +12,10 @@ namespace asterism {
 class NodeLaunch {
  public:
   /// Starts `asterism node run`. `ready` is called once from the loop, with the error that the process reported or
-  /// with `closed` where it ended without a word. A supervised node ends when this process does. The child is not
-  /// reaped: watch it.
-  static Result<std::unique_ptr<NodeLaunch>> start(RealCore& core, const NodeConfig& config, bool supervised,
+  /// with `closed` where it ended without a word. With `supervisor_socket`, where this process answers (supervisor.h),
+  /// the node ends when this process does. The child is not reaped: watch it.
+  static Result<std::unique_ptr<NodeLaunch>> start(RealCore& core, const NodeConfig& config,
+                                                   const std::string& supervisor_socket,
                                                    std::function<void(Status)> ready);
   const ProcessName& process() const { return process_; }
 

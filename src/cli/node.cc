@@ -40,7 +40,7 @@ Status start_node(const NodeStartOptions& options) {
     return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
                 free.error().message);
   std::optional<Status> ready;
-  TRY(auto launch, NodeLaunch::start(core, config, false, [&](Status status) { ready = std::move(status); }));
+  TRY(auto launch, NodeLaunch::start(core, config, {}, [&](Status status) { ready = std::move(status); }));
   if (!core.run_until([&] { return ready.has_value(); }, start_limit))
     return fail(ErrorCode::timeout, "{} runs as process {} but does not serve yet: see {}", config.name,
                 launch->process().pid, log_path(config));
@@ -79,6 +79,7 @@ void add_node(CLI::App& app, Chosen& chosen) {
   run->add_option("--data", run_options->data, "The node's own folder")->required();
   run->add_flag("--report", run_options->report, "Report to descriptor 3; log to node.log");
   run->add_option("--supervised-by", run_options->supervised_by, "End when this parent process ends");
+  run->add_option("--supervisor-socket", run_options->supervisor_socket, "Where that process answers questions");
   run->callback([run_options, &chosen] { chosen = [run_options] { return run_node_process(*run_options); }; });
 }
 

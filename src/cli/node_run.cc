@@ -62,7 +62,8 @@ void report(const NodeRunOptions& options, const Status& status) {
 }
 
 Task<void> start(NodeProcess& process, const NodeRunOptions& options) {
-  auto started = co_await start_serving(process.core, *process.disk, process.config, process.log());
+  auto started =
+      co_await start_serving(process.core, *process.disk, process.config, options.supervisor_socket, process.log());
   if (started) {
     process.node = std::move(*started);
     process.log().info("serves CQL on {}", process.config.cql().to_string());

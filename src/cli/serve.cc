@@ -1,6 +1,9 @@
 #include "cli/serve.h"
 
 #include "node/node.h"
+#include "runtime/one_shot.h"
+#include "runtime/real/line_socket.h"
+#include "runtime/real/process.h"
 #include "runtime/task_group.h"
 #include "runtime/timeout.h"
 
@@ -9,18 +12,38 @@ namespace {
 
 constexpr Duration retry_after_failure = 1s;
 
+class ProcessHost final : public NodeHost {
+ public:
+  ProcessHost(RealCore& core, std::string socket) : core_(core), socket_(std::move(socket)) {}
+
+  std::optional<uint64_t> resident_bytes() const override { return asterism::resident_bytes(self_); }
+  bool is_supervised() const override { return !socket_.empty(); }
+  Task<Result<std::string>> ask_supervisor(std::string question) override {
+    // Starting a node takes longest.
+    constexpr Duration limit = 30s;
+    co_return co_await async<std::string>(
+        [&](auto done) { ask_line(core_, socket_, std::move(question), limit, std::move(done)); });
+  }
+
+ private:
+  RealCore& core_;
+  std::string socket_;
+  ProcessName self_ = current_process();
+};
+
 /// A node that is made anew when its disk failed and works again.
 class NodeProcess final : public ServingNode {
  public:
-  NodeProcess(RealCore& core, Disk& disk, NodeConfig config, Log log)
+  NodeProcess(RealCore& core, Disk& disk, NodeConfig config, std::string supervisor_socket, Log log)
       : config_(std::move(config)),
+        host_(core, std::move(supervisor_socket)),
         ports_{core.executor(), core.clock(), core.random(), core.network(), disk},
         log_(std::move(log)),
         tasks_(core.executor()) {}
   ~NodeProcess() override { tasks_.cancel(); }
 
   Task<Status> start() {
-    node_ = std::make_unique<Node>(config_, ports_, NodeTuning{}, log_);
+    node_ = std::make_unique<Node>(config_, ports_, tuning(), log_);
     CO_TRY_STATUS(co_await node_->start());
     tasks_.spawn(restart_after_failures());
     co_return Status{};
@@ -32,6 +55,12 @@ class NodeProcess final : public ServingNode {
   }
 
  private:
+  NodeTuning tuning() {
+    NodeTuning tuning;
+    tuning.host = &host_;
+    return tuning;
+  }
+
   Task<void> restart_after_failures() {
     while (true) {
       const Error why = co_await node_->failed();
@@ -40,7 +69,7 @@ class NodeProcess final : public ServingNode {
       do {
         node_.reset();
         co_await sleep_for(retry_after_failure);
-        node_ = std::make_unique<Node>(config_, ports_, NodeTuning{}, log_);
+        node_ = std::make_unique<Node>(config_, ports_, tuning(), log_);
         started = co_await node_->start();
         if (!started) log_.error("cannot start again: {}", started.error().to_string());
       } while (!started);
@@ -48,6 +77,7 @@ class NodeProcess final : public ServingNode {
   }
 
   NodeConfig config_;
+  ProcessHost host_;
   NodePorts ports_;
   Log log_;
   std::unique_ptr<Node> node_;
@@ -56,8 +86,10 @@ class NodeProcess final : public ServingNode {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config, Log log) {
-  auto node = std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(log));
+Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config,
+                                                         std::string supervisor_socket, Log log) {
+  auto node =
+      std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(supervisor_socket), std::move(log));
   CO_TRY_STATUS(co_await node->start());
   co_return node;
 }

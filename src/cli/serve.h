@@ -17,7 +17,9 @@ class ServingNode {
   virtual Task<void> stop() = 0;
 };
 
-/// Completes once the node serves clients. `core`, `disk` and the sink of `log` outlive it.
-Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config, Log log);
+/// Completes once the node serves clients. `supervisor_socket`: where `asterism up` answers, or empty. `core`, `disk`
+/// and the sink of `log` outlive it.
+Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config,
+                                                         std::string supervisor_socket, Log log);
 
 }  // namespace asterism

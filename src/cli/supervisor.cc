@@ -1,14 +1,19 @@
 #include "cli/supervisor.h"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <csignal>
 
 #include "cli/output.h"
+#include "gateway/http_client.h"
 
 namespace asterism {
 
 /// How long nodes get to end by themselves.
 static constexpr Duration term_limit = 1500ms;
+static constexpr Duration isolate_limit = 2s;
+
+static std::string error_line(std::string_view message) { return JsonLine().text("error", message).str(); }
 
 int Supervisor::run() {
   core_.on_signals({SIGINT, SIGTERM, SIGHUP}, [this](int) {
@@ -34,8 +39,12 @@ Status Supervisor::prepare() {
   std::vector<std::string> folders;
   for (NodeConfig& config : configs) {
     folders.push_back(config.data_folder);
-    nodes_.push_back({.config = std::move(config), .launch = nullptr, .watch = nullptr});
+    Node& node = nodes_.emplace_back();
+    node.config = std::move(config);
   }
+  socket_ = data + "/up.sock";
+  TRY(server_, serve_lines(core_, socket_,
+                           [this](std::string question, LineReply reply) { answer(question, std::move(reply)); }));
   adopt_running();
   for (Node& node : nodes_)
     if (!node.watch) TRY_STATUS(check_ports_free(core_, node.config));
@@ -47,8 +56,8 @@ Status Supervisor::prepare() {
 }
 
 Status Supervisor::launch(Node& node) {
-  TRY(node.launch,
-      NodeLaunch::start(core_, node.config, true, [this, &node](const Status& status) { became_ready(node, status); }));
+  TRY(node.launch, NodeLaunch::start(core_, node.config, socket_,
+                                     [this, &node](const Status& status) { became_ready(node, status); }));
   node.state = State::starting;
   return watch(node, node.launch->process());
 }
@@ -59,6 +68,14 @@ Status Supervisor::watch(Node& node, const ProcessName& process) {
 }
 
 void Supervisor::became_ready(Node& node, const Status& status) {
+  if (auto reply = std::exchange(node.started, nullptr)) {
+    // Started again: what goes wrong is for who asked.
+    if (status) {
+      node.state = State::up;
+      announce_up(node);
+    }
+    return reply(status ? "{}" : error_line(status.error().message));
+  }
   if (!status) return fail_start(status.error());
   node.state = State::up;
   announce_ready();
@@ -71,12 +88,78 @@ void Supervisor::adopt_running() {
     auto process = running_process(node.config);
     if (!process || !watch(node, *process)) continue;
     node.state = State::up;
-    if (!announced_) continue;
-    if (json_)
-      print_line(JsonLine().text("event", "node_up").text("name", node.config.name).number("pid", process->pid).str());
-    else
-      print_line(fmt::format("{} was started again as process {}", node.config.name, process->pid));
+    if (announced_) announce_up(node);
   }
+}
+
+void Supervisor::announce_up(const Node& node) {
+  const int pid = node.watch->process().pid;
+  if (json_)
+    print_line(JsonLine().text("event", "node_up").text("name", node.config.name).number("pid", pid).str());
+  else
+    print_line(fmt::format("{} was started again as process {}", node.config.name, pid));
+}
+
+// Questions of the nodes.
+
+void Supervisor::answer(const std::string& question, LineReply reply) {
+  boost::json::error_code bad;
+  const boost::json::value value = boost::json::parse(question, bad);
+  const boost::json::object* object = bad ? nullptr : value.if_object();
+  const auto text = [&](const char* name) -> std::string {
+    const boost::json::value* member = object ? object->if_contains(name) : nullptr;
+    return member && member->is_string() ? std::string(member->get_string()) : std::string();
+  };
+  const std::string action = text("action"), name = text("node");
+  if (stopping_) return reply(error_line("the cluster stops"));
+  if (action == "list") return reply(list());
+  auto found = std::ranges::find(nodes_, name, [](const Node& node) { return node.config.name; });
+  if (found == nodes_.end()) return reply(error_line("there is no such node"));
+  act(*found, action, std::move(reply));
+}
+
+std::string Supervisor::list() const {
+  boost::json::object nodes;
+  for (const Node& node : nodes_) {
+    const char* state = !node.watch                         ? "down"
+                        : is_stopped(node.watch->process()) ? "frozen"
+                        : node.state == State::starting     ? "starting"
+                                                            : "running";
+    nodes[node.config.name] = {{"state", state}, {"cut_off", node.cut_off}};
+  }
+  return boost::json::serialize(boost::json::object{{"nodes", std::move(nodes)}});
+}
+
+void Supervisor::act(Node& node, const std::string& action, LineReply reply) {
+  const int signal = action == "kill" ? SIGKILL : action == "freeze" ? SIGSTOP : action == "thaw" ? SIGCONT : 0;
+  if (signal == 0 && action != "start" && action != "cut-off" && action != "heal")
+    return reply(error_line("there is no such action"));
+  if ((action == "start") == (node.watch != nullptr))
+    return reply(error_line(node.config.name + (node.watch ? " is running" : " is down")));
+  if (signal != 0) {
+    const Status sent = send_signal(node.watch->process(), signal);
+    return reply(sent ? "{}" : error_line(sent.error().message));
+  }
+  if (action != "start") return tasks_.spawn(set_isolated(node, action == "cut-off", std::move(reply)));
+  node.started = std::move(reply);
+  if (Status launched = launch(node); !launched) became_ready(node, launched);
+}
+
+/// The node itself lets go of the others: nobody else can.
+Task<void> Supervisor::set_isolated(Node& node, bool isolated, LineReply reply) {
+  const auto answer =
+      co_await http_call(core_.network(), {.to = node.config.http(),
+                                           .method = HttpMethod::post,
+                                           .target = "/local/isolated",
+                                           .headers = {{"Content-Type", "application/json"}},
+                                           .body = isolated ? R"({"isolated":true})" : R"({"isolated":false})",
+                                           .limit = isolate_limit});
+  if (!answer) co_return reply(error_line(node.config.name + " does not answer: " + answer.error().message));
+  if (answer->status == 404 || answer->status == 405)
+    co_return reply(error_line(node.config.name + " was not started by asterism up"));
+  if (answer->status != 200) co_return reply(error_line(answer->body));
+  node.cut_off = isolated;
+  reply("{}");
 }
 
 void Supervisor::announce_ready() {
@@ -103,13 +186,15 @@ void Supervisor::announce_ready() {
     print_line(fmt::format("  {:6}{:22}{:30}{}", node.config.name, node.config.cql().to_string(),
                            "http://" + node.config.http().to_string(), node.watch->process().pid));
   const NodeConfig& first = nodes_.front().config;
+  const std::string port = first.cql_port == NodeConfig().cql_port ? "" : fmt::format(" {}", first.cql_port);
+  const auto hint = [](const std::string& command, std::string_view what) {
+    print_line(fmt::format("  {}{}   {}", bold(command),
+                           std::string(command.size() < 21 ? 21 - command.size() : 0, ' '), dim(what)));
+  };
   print_line("");
-  print_line(fmt::format(
-      "  {}   {}",
-      bold(fmt::format("cqlsh {}{}", first.address,
-                       first.cql_port == NodeConfig().cql_port ? std::string() : fmt::format(" {}", first.cql_port))),
-      dim("opens a CQL shell; any Cassandra driver works")));
-  print_line(fmt::format("  {}            {}", bold("Ctrl-C"), dim("stops all nodes; their data stays")));
+  hint("http://" + first.http().to_string(), "opens the console; so does any other node");
+  hint("cqlsh " + first.address + port, "opens a CQL shell; any Cassandra driver works");
+  hint("Ctrl-C", "stops all nodes; their data stays");
 }
 
 void Supervisor::ended(Node& node, ExitStatus status) {
@@ -117,6 +202,7 @@ void Supervisor::ended(Node& node, ExitStatus status) {
   const int pid = node.watch->process().pid;
   node.watch.reset();
   node.state = State::down;
+  node.cut_off = false;
   if (stopping_) return stop_if_ended();
   // The report of a node that failed to start is still in its pipe, which says why.
   if (!was_up) return;

@@ -7,11 +7,17 @@
 #include "cli/launch.h"
 #include "runtime/real/core.h"
 #include "runtime/real/files.h"
+#include "runtime/real/line_socket.h"
+#include "runtime/task_group.h"
 
 namespace asterism {
 
 /// Starts every node, announces when all serve, announces each node that ends or that somebody started again, and
-/// stops all of them, wherever they came from, on SIGINT or SIGTERM. A node that ended is not started again.
+/// stops all of them, wherever they came from, on SIGINT or SIGTERM. A node that ended is not started again by itself.
+///
+/// Nodes ask it over the socket `up.sock` in the cluster's folder, in lines of JSON: {"action": "list"} gives
+/// {"nodes": {"n1": {"state": "running", "cut_off": false}, …}} (running, frozen, starting, down);
+/// {"node": "n2", "action": "kill"} (freeze, thaw, start, cut-off, heal) gives {} or {"error": "…"} when it is done.
 class Supervisor {
  public:
   Supervisor(ClusterOptions options, bool json) : options_(std::move(options)), json_(json) {}
@@ -25,11 +31,18 @@ class Supervisor {
     State state = State::down;
     std::unique_ptr<NodeLaunch> launch;
     std::unique_ptr<ProcessWatch> watch;  // there while the process lives
+    bool cut_off = false;
+    LineReply started;  // who waits for a start
   };
 
   Status prepare();
   Status launch(Node& node);
   Status watch(Node& node, const ProcessName& process);
+  void announce_up(const Node& node);
+  void answer(const std::string& question, LineReply reply);
+  std::string list() const;
+  void act(Node& node, const std::string& action, LineReply reply);
+  Task<void> set_isolated(Node& node, bool isolated, LineReply reply);
   void ended(Node& node, ExitStatus status);
   void became_ready(Node& node, const Status& status);
   /// Takes on nodes that another process started.
@@ -48,9 +61,12 @@ class Supervisor {
   std::optional<FileLock> lock_;
   std::vector<Node> nodes_;
   std::unique_ptr<FolderWatch> folders_;
+  std::string socket_;  // its path
+  std::unique_ptr<LineServer> server_;
   Timer kill_timer_{core_.executor()};
   bool announced_ = false, stopping_ = false;
   std::optional<Error> failure_;
+  TaskGroup tasks_{core_.executor()};
 };
 
 }  // namespace asterism

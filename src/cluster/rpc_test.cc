@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cluster/isolation.h"
 #include "cluster/rpc_frame.h"
 #include "runtime/channel.h"
 #include "runtime/io.h"
@@ -16,6 +17,7 @@ constexpr RpcMethod echo = 1, refuse = 2, slow = 3, big = 4, count = 5;
 
 struct Node final : sim::Process {
   sim::Machine& machine;
+  IsolatingNetwork network;
   Rpc rpc;
   uint64_t served = 0, slow_started = 0;
   std::vector<std::string> order;
@@ -28,7 +30,7 @@ struct Node final : sim::Process {
     return options;
   }
   Node(sim::Machine& m, uint32_t id, const std::string& cluster)
-      : machine(m), rpc(options(id, cluster), m.executor(), m.network(), m.random(), m.log("rpc")) {
+      : machine(m), network(m.network()), rpc(options(id, cluster), m.executor(), network, m.random(), m.log("rpc")) {
     rpc.handle(echo, [this](RpcRequest request) { return on_echo(std::move(request)); });
     rpc.handle(refuse, [](RpcRequest) -> Task<Result<Bytes>> {
       co_return fail(ErrorCode::wrong_epoch, "{}", std::string(200'000, 'x'));
@@ -134,6 +136,28 @@ TEST(Rpc, ManyCallsAtOnceFindTheirAnswers) {
     ASSERT_TRUE(answers[i]->ok());
     EXPECT_EQ(**answers[i]->result, "1:" + std::to_string(i));
   }
+}
+
+TEST(Rpc, AnIsolatedNodeReachesNobodyAndIsReachedByNobodyUntilItIsHealed) {
+  Cluster cluster(3);
+  EXPECT_TRUE(cluster.call(0, 2, echo, "a")->ok());
+  EXPECT_TRUE(cluster.call(1, 1, echo, "a")->ok());
+  auto under_way = cluster.start(0, 2, slow, "x", 20s);
+  cluster.simulation.run_for(100ms);
+  cluster.node(1).network.isolate(true);
+  cluster.simulation.run_for(100ms);
+  EXPECT_EQ(under_way->code(), ErrorCode::closed);
+  EXPECT_EQ(cluster.node(1).served, 1u);
+  EXPECT_FALSE(cluster.call(0, 2, echo, "b")->ok());
+  EXPECT_FALSE(cluster.call(1, 1, echo, "b")->ok());
+  EXPECT_FALSE(cluster.call(1, 3, echo, "b")->ok());
+  EXPECT_TRUE(cluster.call(1, 2, echo, "itself")->ok());
+  EXPECT_TRUE(cluster.call(0, 3, echo, "others")->ok());
+  EXPECT_EQ(cluster.node(1).served, 2u);
+  cluster.node(1).network.isolate(false);
+  cluster.simulation.run_for(1s);
+  EXPECT_TRUE(cluster.call(0, 2, echo, "c")->ok());
+  EXPECT_TRUE(cluster.call(1, 1, echo, "c")->ok());
 }
 
 TEST(Rpc, NobodyThereIsUnavailable) {

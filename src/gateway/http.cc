@@ -46,6 +46,16 @@ void HttpRouter::add(HttpMethod method, std::string path, HttpHandler handler, s
   routes_.push_back({method, std::move(path), std::move(handler), limit});
 }
 
+void HttpRouter::add_websocket(std::string path, WebSocketHandler handler) {
+  ASSERT(path.starts_with('/'));
+  websockets_.emplace_back(std::move(path), std::move(handler));
+}
+
+const WebSocketHandler* HttpRouter::find_websocket(std::string_view path) const {
+  auto found = std::ranges::find(websockets_, path, [](const auto& pair) -> const std::string& { return pair.first; });
+  return found == websockets_.end() ? nullptr : &found->second;
+}
+
 HttpRouter::Match HttpRouter::find(HttpMethod method, std::string_view path) const {
   size_t longest = 0;
   for (const Route& route : routes_)
@@ -69,6 +79,7 @@ struct HttpServer::Connection {
   std::unique_ptr<Stream> stream;
   Bytes in;          // received, not decoded yet
   bool idle = true;  // between requests
+  bool upgraded = false;
   Instant idle_since;
 };
 
@@ -93,7 +104,7 @@ Task<void> HttpServer::stop() {
   accepter_.cancel();
   listener_.reset();
   for (Connection& connection : connections_)
-    if (connection.idle) connection.stream->close();
+    if (connection.idle || connection.upgraded) connection.stream->close();
   (void)co_await with_timeout(options_.stop_limit, joined(tasks_));
   tasks_.cancel();
   connections_.clear();
@@ -113,7 +124,8 @@ Task<void> HttpServer::accept_all() {
       evict();
       co_await room_.wait();
     }
-    connections_.push_back({.stream = std::move(*stream), .in = {}, .idle = true, .idle_since = executor_.now()});
+    connections_.push_back(
+        {.stream = std::move(*stream), .in = {}, .idle = true, .upgraded = false, .idle_since = executor_.now()});
     tasks_.spawn(serve(std::prev(connections_.end())));
   }
 }
@@ -145,6 +157,7 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
     auto bytes = co_await with_timeout(options_.idle_limit, read_some(*connection.stream));
     connection.idle = false;
     if (!bytes || bytes->empty()) co_return false;
+    counters_.bytes_received += bytes->size();
     connection.in = std::move(*bytes);
   }
   // RFC 9112 2.2: empty lines before a request mean nothing.
@@ -161,6 +174,10 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
   }
   const Instant received = executor_.now();
   HttpRequest request = decoder.take();
+  if (const WebSocketHandler* handler = router_.find_websocket(request.path)) {
+    co_await serve_websocket(connection, std::move(request), *handler);
+    co_return false;
+  }
   const bool head_only = request.method == HttpMethod::head;
   bool keep_alive = request.keep_alive;
   const HttpResponse response = co_await answer(std::move(request));
@@ -187,6 +204,7 @@ Task<Status> HttpServer::receive(Connection& connection, HttpRequestDecoder& dec
     }
     CO_TRY(Bytes bytes, co_await with_deadline(deadline, read_some(*connection.stream)));
     if (bytes.empty()) co_return fail(ErrorCode::closed, "the client went away");
+    counters_.bytes_received += bytes.size();
     connection.in += bytes;
   }
 }
@@ -205,10 +223,29 @@ Task<HttpResponse> HttpServer::answer(HttpRequest request) {
   co_return std::move(*response);
 }
 
+Task<void> HttpServer::serve_websocket(Connection& connection, HttpRequest request, const WebSocketHandler& handler) {
+  HttpResponse response = !is_same_origin(request) ? HttpResponse::text(403, "only pages of this server may do this\n")
+                          : counters_.websockets_open >= options_.websockets_max
+                              ? HttpResponse::text(503, "too many WebSockets are open\n")
+                              : accept_websocket(request);
+  const bool accepted = response.status == 101;
+  if (!co_await send(connection, response, false, false) || !accepted) co_return;
+  connection.upgraded = true;
+  // Counted however the frame ends.
+  struct Count {
+    explicit Count(uint64_t& of) : count(++of) {}
+    ~Count() { --count; }
+    uint64_t& count;
+  } open(counters_.websockets_open);
+  WebSocketConnection socket(*connection.stream, std::move(connection.in), options_.websocket);
+  co_await handler(socket);
+}
+
 Task<bool> HttpServer::send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive) {
-  ASSERT(response.status >= 200 && response.status <= 599);
+  ASSERT(response.status >= 100 && response.status <= 599);
   ++counters_.responses_total[response.status / 100];
   Bytes bytes = encode_response(response, head_only, keep_alive, executor_.clock().wall_now());
+  counters_.bytes_sent += bytes.size();
   const Status status = co_await with_timeout(options_.write_limit, write_all(*connection.stream, std::move(bytes)));
   co_return status.has_value();
 }
@@ -222,10 +259,13 @@ Task<void> HttpServer::reject(Connection& connection, int status, std::string_vi
 
 void HttpServer::report(MetricsPage& page) const {
   page.gauge("asterism_http_connections", "Open HTTP connections.", static_cast<double>(connections_.size()));
+  page.gauge("asterism_http_websockets", "Open WebSockets.", static_cast<double>(counters_.websockets_open));
+  page.counter("asterism_http_received_bytes_total", "Bytes of HTTP requests received.", counters_.bytes_received);
+  page.counter("asterism_http_sent_bytes_total", "Bytes of HTTP responses sent.", counters_.bytes_sent);
   page.counter("asterism_http_connections_total", "HTTP connections accepted.", counters_.connections_total);
   page.counter("asterism_http_connections_evicted_total", "Idle HTTP connections closed to make room.",
                counters_.evicted_total);
-  for (int digit = 2; digit <= 5; ++digit)
+  for (int digit = 1; digit <= 5; ++digit)
     page.counter("asterism_http_responses_total", "HTTP responses by the class of their status.",
                  counters_.responses_total[digit], {{"class", fmt::format("{}xx", digit)}});
   page.histogram("asterism_http_request_seconds", "From the end of an HTTP request to the end of its response.",

@@ -1,4 +1,4 @@
-// A small HTTP/1.1 server for status, metrics and the console. One per core.
+// A small HTTP/1.1 server for status, metrics and the console, with WebSockets. One per core.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "gateway/http_message.h"
+#include "gateway/websocket_connection.h"
 #include "ports/network.h"
 #include "runtime/channel.h"
 #include "runtime/task_group.h"
@@ -18,6 +19,9 @@ namespace asterism {
 /// Answers one request. It is destroyed, at any point where it waits, when its time is up or the server stops.
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
+/// Has one WebSocket for as long as it runs; destroyed, at any point where it waits, when the server stops.
+using WebSocketHandler = std::function<Task<void>(WebSocketConnection&)>;
+
 /// Finds the handler of a request.
 class HttpRouter {
  public:
@@ -26,6 +30,10 @@ class HttpRouter {
   /// captures.
   /// `limit` replaces the server's `handler_limit`.
   void add(HttpMethod method, std::string path, HttpHandler handler, std::optional<Duration> limit = {});
+
+  /// A path for WebSockets alone. Only pages of this server may open them (is_same_origin).
+  void add_websocket(std::string path, WebSocketHandler handler);
+  const WebSocketHandler* find_websocket(std::string_view path) const;
 
   struct Match {
     const HttpHandler* handler = nullptr;
@@ -43,11 +51,15 @@ class HttpRouter {
     std::optional<Duration> limit;
   };
   std::vector<Route> routes_;
+  std::vector<std::pair<std::string, WebSocketHandler>> websockets_;
 };
 
 struct HttpServerOptions {
   HttpLimits limits;
   size_t connections_max = 256;
+  /// Of these, WebSockets: one more is answered 503.
+  size_t websockets_max = 32;
+  WebSocketOptions websocket;
   /// From the first byte of a request to the end of its head, and from there to the end of its body: else 408.
   Duration head_limit = 10s;
   Duration body_limit = 30s;
@@ -65,7 +77,9 @@ struct HttpServerCounters {
   uint64_t connections_total = 0;    // accepted
   uint64_t evicted_total = 0;        // idle connections that were closed to make room
   uint64_t responses_total[6] = {};  // by the first digit of the status; [0] is unused
-  LatencyHistogram request_time;     // from the end of the request to the end of the response
+  uint64_t websockets_open = 0;      // a gauge
+  uint64_t bytes_received = 0, bytes_sent = 0;
+  LatencyHistogram request_time;  // from the end of the request to the end of the response
 };
 
 /// Requests of one connection are answered one after another; while one is, nothing more of it is read. Bad input ends
@@ -95,6 +109,7 @@ class HttpServer {
   Task<bool> serve_one(Connection& connection);
   Task<Status> receive(Connection& connection, HttpRequestDecoder& decoder);
   Task<HttpResponse> answer(HttpRequest request);
+  Task<void> serve_websocket(Connection& connection, HttpRequest request, const WebSocketHandler& handler);
   Task<bool> send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive);
   Task<void> reject(Connection& connection, int status, std::string_view message);
   void evict();

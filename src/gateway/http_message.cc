@@ -74,8 +74,20 @@ HttpResponse HttpResponse::json(int status, std::string json) {
   return {status, {{"Content-Type", "application/json"}}, std::move(json)};
 }
 
+bool is_same_origin(const HttpRequest& request) {
+  const std::string* host = request.header("Host");
+  if (!host) return !request.header("Origin");
+  const std::string_view name = std::string_view(*host).substr(0, host->rfind(':'));
+  const bool address = host->starts_with('[') || (!name.empty() && name.find_first_not_of("0123456789.") == name.npos);
+  if (!address && name != "localhost") return false;
+  const std::string* origin = request.header("Origin");
+  return !origin || *origin == "http://" + *host || *origin == "https://" + *host;
+}
+
 std::string_view http_reason(int status) {
   switch (status) {
+    case 101:
+      return "Switching Protocols";
     case 200:
       return "OK";
     case 201:
@@ -100,6 +112,10 @@ std::string_view http_reason(int status) {
       return "Conflict";
     case 413:
       return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 426:
+      return "Upgrade Required";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -118,12 +134,13 @@ std::string_view http_reason(int status) {
 }
 
 Bytes encode_response(const HttpResponse& response, bool head_only, bool keep_alive, WallTime now) {
-  const bool bodyless = response.status == 204 || response.status == 304;  // RFC 9110 6.4.1
+  const bool upgrade = response.status == 101;
+  const bool bodyless = upgrade || response.status == 204 || response.status == 304;  // RFC 9110 6.4.1
   Bytes out = fmt::format("HTTP/1.1 {:03} {}\r\n", response.status, http_reason(response.status));
   put_header(out, "Date", http_date(now));
   for (const auto& [name, value] : response.headers) put_header(out, name, value);
   if (!bodyless) put_header(out, "Content-Length", std::to_string(response.body.size()));
-  put_header(out, "Connection", keep_alive ? "keep-alive" : "close");
+  put_header(out, "Connection", upgrade ? "Upgrade" : keep_alive ? "keep-alive" : "close");
   out += "\r\n";
   if (!head_only && !bodyless) out += response.body;
   return out;

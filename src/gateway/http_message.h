@@ -34,7 +34,7 @@ struct HttpRequest {
 
 struct HttpResponse {
   int status = 200;
-  /// Beside those that the server writes itself: Content-Length, Connection and Date.
+  /// Beside those that the server writes itself: Content-Length, Connection and Date. 101 has Connection: Upgrade.
   HttpHeaders headers;
   Bytes body;
 
@@ -43,6 +43,10 @@ struct HttpResponse {
   /// `json` is JSON already.
   static HttpResponse json(int status, std::string json);
 };
+
+/// False for what a browser sends on behalf of a page from elsewhere: its Origin is not this Host, or the Host is a
+/// name (other than localhost), which anybody may point here. What no browser sent has no Origin and passes.
+bool is_same_origin(const HttpRequest& request);
 
 /// "Not Found"; "" for codes without a name.
 std::string_view http_reason(int status);

@@ -47,6 +47,16 @@ struct HttpTest : testing::Test {
     co_return HttpResponse::json(200, "{}");
   }
 
+  /// Says everything twice, until the client goes away.
+  Task<void> repeat(WebSocketConnection& socket) {
+    while (auto message = co_await socket.receive()) {
+      if (!co_await socket.send(message->payload)) break;
+      if (!co_await socket.send(message->payload)) break;
+    }
+    ++ended_sockets;
+  }
+  int ended_sockets = 0;
+
   void start() {
     node.set_process([this](sim::Machine& machine) {
       HttpRouter router;
@@ -61,6 +71,7 @@ struct HttpTest : testing::Test {
       router.add(HttpMethod::get, "/large", [](HttpRequest) -> Task<HttpResponse> {
         co_return HttpResponse::text(200, std::string(3'000'000, 'x'));
       });
+      router.add_websocket("/repeat", [this](WebSocketConnection& socket) { return repeat(socket); });
       return std::make_unique<ServerProcess>(machine, std::move(router), options);
     });
     node.start();
@@ -338,6 +349,100 @@ TEST_F(HttpTest, ClientErrors) {
   EXPECT_EQ(call({.target = "/slow?ms=100", .limit = 1s})->body, "{}");
   node.crash(sim::Crash::kill);
   EXPECT_EQ(code({.target = "/echo"}), ErrorCode::unavailable);
+}
+
+Bytes upgrade(std::string_view more = {}) {
+  return fmt::format(
+      "GET /repeat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{}\r\n",
+      more);
+}
+
+/// What came behind the answer to the handshake.
+std::vector<std::string> messages_in(const Bytes& received, uint16_t& close_code) {
+  const size_t end = received.find("\r\n\r\n");
+  EXPECT_THAT(received, StartsWith("HTTP/1.1 101 "));
+  Bytes frames = received.substr(std::min(end + 4, received.size()));
+  WebSocketDecoder decoder(WebSocketSide::client, 1 << 20);
+  std::vector<std::string> messages;
+  while (true) {
+    auto message = decoder.next(frames);
+    if (!message || !*message) break;
+    if ((*message)->kind != WebSocketKind::close) messages.push_back((*message)->payload);
+  }
+  close_code = decoder.close_code();
+  return messages;
+}
+
+constexpr uint32_t mask = 0x01020304;
+
+TEST_F(HttpTest, WebSocketsTalkUntilTheyAreClosed) {
+  start();
+  uint16_t code = 0;
+  Bytes cut = encode_websocket(WebSocketKind::text, "second", mask);
+  const Bytes rest = cut.substr(3);
+  cut.resize(3);
+  // The first frames come with the handshake, the next in pieces.
+  const Bytes received = raw({upgrade() + encode_websocket(WebSocketKind::text, "first", mask) +
+                                  encode_websocket(WebSocketKind::ping, "there?", mask) + cut,
+                              rest, encode_websocket_close(1000, "bye", mask)},
+                             100ms);
+  EXPECT_EQ(messages_in(received, code), (std::vector<std::string>{"first", "first", "there?", "second", "second"}));
+  EXPECT_EQ(code, 1000);
+  EXPECT_EQ(ended_sockets, 1);
+  EXPECT_EQ(server().counters().websockets_open, 0u);
+}
+
+TEST_F(HttpTest, BadFramesEndAWebSocketWithTheirCode) {
+  options.websocket.message_bytes_max = 100;
+  start();
+  uint16_t code = 0;
+  messages_in(raw({upgrade() + encode_websocket(WebSocketKind::text, "not masked")}), code);
+  EXPECT_EQ(code, 1002);
+  messages_in(raw({upgrade() + encode_websocket(WebSocketKind::text, Bytes(101, 'x'), mask)}), code);
+  EXPECT_EQ(code, 1009);
+  messages_in(raw({upgrade() + encode_websocket(WebSocketKind::text, "\xff", mask)}), code);
+  EXPECT_EQ(code, 1007);
+  EXPECT_EQ(call({.target = "/echo"})->status, 200);
+}
+
+TEST_F(HttpTest, WebSocketsAreForPagesOfThisServerAndBoundedInNumber) {
+  options.websockets_max = 1;
+  start();
+  EXPECT_THAT(raw(upgrade("Origin: http://evil.example\r\n")), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(raw("GET /repeat HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 426 "));
+  EXPECT_THAT(raw({upgrade("Origin: http://localhost\r\n")}, 0ns, 1s, false), StartsWith("HTTP/1.1 101 "));
+  EXPECT_EQ(server().counters().websockets_open, 1u);
+  EXPECT_THAT(raw(upgrade()), StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(HttpTest, AReaderThatStopsEndsItsWebSocketAndCostsOneMessage) {
+  options.websocket.message_bytes_max = 1 << 20;
+  options.websocket.write_limit = 5s;
+  start();
+  std::unique_ptr<Stream> stream;
+  auto task = [](HttpTest& self, std::unique_ptr<Stream>& kept) -> Task<void> {
+    kept = (co_await connect(self.client.network(), self.node.address(80))).value();
+    Bytes all = upgrade();
+    for (int i = 0; i < 20; ++i) all += encode_websocket(WebSocketKind::text, Bytes(900'000, 'x'), mask);
+    co_await write(*kept, std::move(all));
+  };
+  client.spawn(task(*this, stream));
+  EXPECT_TRUE(simulation.run_until([&] { return ended_sockets == 1; }, 60s));
+  EXPECT_TRUE(simulation.run_until([&] { return server().connection_count() == 0; }, 1s));
+}
+
+TEST_F(HttpTest, StoppingEndsWebSockets) {
+  start();
+  EXPECT_THAT(raw({upgrade()}, 0ns, 1s, false), StartsWith("HTTP/1.1 101 "));
+  bool stopped = false;
+  auto task = [](HttpServer& of, bool& done) -> Task<void> {
+    co_await of.stop();
+    done = true;
+  };
+  node.spawn(task(server(), stopped));
+  EXPECT_TRUE(simulation.run_until([&] { return stopped; }, 100ms));
+  EXPECT_EQ(ended_sockets, 1);
 }
 
 TEST(HttpResponseDecoder, Rfc9112_6_3_BodiesWithoutALengthEndWithTheStream) {

@@ -14,7 +14,7 @@ static cql::CqlServerOptions cql_options(const NodeConfig& config) {
   return options;
 }
 
-ClientFaces::ClientFaces(Node& node, NodePorts ports, Log log)
+ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
     : node_(node),
       ports_(ports),
       log_(std::move(log)),
@@ -22,7 +22,8 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, Log log)
       changes_(cql::make_schema_changes(node.metadata())),
       statements_(cql::Catalog{node.schema(), virtual_tables_}, node.tables(), *changes_, ports.clock, ports.random),
       cql_(cql_options(node.config()), ports.executor, ports.network, statements_, prepared_, node.cluster(),
-           node.schema(), node.liveness(), node.metadata().state(), log_.child("cql")) {
+           node.schema(), node.liveness(), node.metadata().state(), log_.child("cql")),
+      console_(node, ports.executor, host, statements_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
 }
@@ -50,6 +51,7 @@ HttpRouter ClientFaces::routes() {
     co_return response;
   });
   router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
+  console_.add_routes(router);
   return router;
 }
 
@@ -91,6 +93,16 @@ void ClientFaces::report(MetricsPage& page) const {
   for (const auto& [code, count] : cql.errors)
     page.counter("asterism_cql_errors_total", "CQL error answers by code.", count,
                  {{"code", fmt::format("{:#06x}", static_cast<uint32_t>(code))}});
+  for (size_t i = 0; i < cql::statement_kinds; ++i) {
+    const cql::StatementCounters& statements = cql.statements[i];
+    const char* kind = to_string(static_cast<cql::StatementKind>(i));
+    const char* help = "CQL statements by kind and result.";
+    page.counter("asterism_cql_statements_total", help, statements.time.count() - statements.failed,
+                 {{"kind", kind}, {"result", "ok"}});
+    page.counter("asterism_cql_statements_total", help, statements.failed, {{"kind", kind}, {"result", "error"}});
+    page.histogram("asterism_cql_statement_seconds", "From the whole CQL request to the whole answer, by kind.",
+                   statements.time, {{"kind", kind}});
+  }
   node_.report(page);
   http_->report(page);
 }

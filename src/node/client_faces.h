@@ -4,6 +4,7 @@
 #include "datastore/cql/server.h"
 #include "datastore/cql/system_tables.h"
 #include "gateway/http.h"
+#include "node/console_face.h"
 #include "node/node.h"
 
 namespace asterism {
@@ -11,7 +12,7 @@ namespace asterism {
 /// Made when the node is ready to serve; destroying it ends every connection. The node's parts must outlive it.
 class ClientFaces {
  public:
-  ClientFaces(Node& node, NodePorts ports, Log log);
+  ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log);
 
   /// Errors: already_exists where a port is in use.
   Status listen();
@@ -31,6 +32,7 @@ class ClientFaces {
   std::unique_ptr<cql::SchemaChanges> changes_;
   cql::StatementExecutor statements_;
   cql::CqlServer cql_;
+  ConsoleFace console_;
   std::unique_ptr<HttpServer> http_;
 };
 

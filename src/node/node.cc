@@ -5,8 +5,11 @@
 
 #include <boost/json.hpp>
 
+#include "cluster/isolation.h"
 #include "cluster/rpc_methods.h"
 #include "node/client_faces.h"
+#include "node/load_window.h"
+#include "node/node_rpc.h"
 #include "runtime/io.h"
 #include "runtime/timeout.h"
 
@@ -54,6 +57,9 @@ struct Node::Parts {
   std::optional<Error> failure;
   Event failed;
 
+  LatencyHistogram loop_lag;
+  LoadWindow load;
+  std::unique_ptr<IsolatingNetwork> isolation;  // in a local cluster, between rpc and the network
   std::unique_ptr<Rpc> rpc;
   std::unique_ptr<KeyValueStore> store;
   std::unique_ptr<raft::Host> host;
@@ -89,6 +95,7 @@ struct Node::Parts {
   Task<Result<bool>> is_marked(const char* name);
   Task<void> forget_recovery();
   void make_services();
+  boost::json::object load_object();
   raft::Configuration first_configuration() const;
   Task<Status> join();
   Task<void> campaign_early();
@@ -279,6 +286,8 @@ void Node::Parts::make_services() {
   });
   liveness->on_change(
       [this](NodeId node, bool up) { up ? host->report_reachable(node) : host->report_unreachable(node); });
+  rpc->handle(rpc_method::node_load,
+              [this](RpcRequest) -> Task<Result<Bytes>> { co_return boost::json::serialize(load_object()); });
   service = std::make_unique<datastore::ReplicaService>(config.id, *rpc, *metadata, cluster, schema, *replica,
                                                         tuning.defects);
   datastore::HintsOptions hints_options;
@@ -445,7 +454,12 @@ std::optional<Error> Node::Parts::find_failure() const {
 }
 
 Task<void> Node::Parts::watch_for_failure() {
-  while (!(failure = find_failure())) co_await sleep_for(100ms);
+  constexpr Duration look_every = 100ms;
+  while (!(failure = find_failure())) {
+    const Instant due = ports.executor.now() + look_every;
+    co_await sleep_for(look_every);
+    loop_lag.record(ports.executor.now() - due);
+  }
   if (failure->code == ErrorCode::no_space) co_await wait_for_room();
   // The next start must not come upon the same file again.
   if (failure->code == ErrorCode::corrupt && !wal->failure()) co_await mark(damaged_mark);
@@ -485,8 +499,13 @@ Task<Status> Node::start_all() {
   RpcOptions rpc_options;
   rpc_options.self = parts.config.id;
   rpc_options.cluster = parts.config.cluster_name;
-  parts.rpc = std::make_unique<Rpc>(rpc_options, parts.ports.executor, parts.ports.network, parts.ports.random,
-                                    parts.log.child("rpc"));
+  Network* network = &parts.ports.network;
+  if (parts.tuning.host != nullptr && parts.tuning.host->is_supervised()) {
+    parts.isolation = std::make_unique<IsolatingNetwork>(*network);
+    network = parts.isolation.get();
+  }
+  parts.rpc =
+      std::make_unique<Rpc>(rpc_options, parts.ports.executor, *network, parts.ports.random, parts.log.child("rpc"));
   CO_TRY(parts.log_lost, co_await parts.is_marked(recovering_mark));
   CO_TRY_STATUS(co_await parts.open_storage());
   CO_TRY(const bool rebuilding, co_await parts.is_marked(rebuilding_mark));
@@ -506,7 +525,7 @@ Task<Status> Node::start_all() {
   parts.serving = true;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());
   if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());
-  parts.faces = std::make_unique<ClientFaces>(*this, parts.ports, parts.log);
+  parts.faces = std::make_unique<ClientFaces>(*this, parts.ports, parts.tuning.host, parts.log);
   CO_TRY_STATUS(parts.faces->listen());
   co_return Status{};
 }
@@ -533,10 +552,42 @@ ClusterState& Node::cluster() { return parts_->cluster; }
 datastore::Schema& Node::schema() { return parts_->schema; }
 MetadataService& Node::metadata() { return *parts_->metadata; }
 Liveness& Node::liveness() { return *parts_->liveness; }
+Rpc& Node::rpc() { return *parts_->rpc; }
 raft::Host& Node::raft_host() { return *parts_->host; }
 datastore::TableService& Node::tables() { return *parts_->coordinator; }
 datastore::AntiEntropy& Node::anti_entropy() { return *parts_->anti_entropy; }
 datastore::Hints& Node::hints() { return *parts_->hints; }
+
+boost::json::object Node::load() const { return parts_->load_object(); }
+
+void Node::isolate(bool isolated) {
+  ASSERT(parts_->isolation != nullptr);
+  if (isolated != parts_->isolation->isolated())
+    parts_->log.warning("{}", isolated ? "is cut off from the other nodes" : "reaches the other nodes again");
+  parts_->isolation->isolate(isolated);
+}
+
+boost::json::object Node::Parts::load_object() {
+  const auto ms = [](Duration time) { return std::chrono::duration<double, std::milli>(time).count(); };
+  boost::json::object out{{"state", to_string(state())},
+                          {"uptime_s", std::chrono::duration<double>(ports.executor.now() - started).count()}};
+  if (!faces) return out;
+  const cql::CqlCounters& cql = faces->cql_counters();
+  const LoadWindow::Load& lately = load.load(ports.executor.now(), coordinator->counters(), cql);
+  out["reads_s"] = lately.reads_per_s;
+  out["writes_s"] = lately.writes_per_s;
+  out["failures_s"] = lately.failures_per_s;
+  out["median_ms"] = ms(lately.median);
+  out["slow_ms"] = ms(lately.slow);
+  out["connections"] = cql.connections_open;
+  out["hints"] = hints->waiting();
+  out["compared"] = anti_entropy->counters().compared;
+  out["differing"] = anti_entropy->counters().differing;
+  out["store_bytes"] = store->file_bytes();
+  if (tuning.host != nullptr)
+    if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
+  return out;
+}
 
 void Node::report(MetricsPage& page) const {
   const Parts& parts = *parts_;
@@ -571,6 +622,21 @@ void Node::report(MetricsPage& page) const {
   page.gauge("asterism_raft_groups_quiet", "Raft groups at rest.", static_cast<double>(raft.quiet));
   page.counter("asterism_raft_messages_total", "Raft messages sent.", raft.messages_sent);
   page.counter("asterism_raft_batches_total", "Batches of Raft messages sent.", raft.batches_sent);
+  const datastore::RowCache& cache = parts.replica->cache();
+  page.counter("asterism_row_cache_hits_total", "Rows found in the row cache.", cache.hits());
+  page.counter("asterism_row_cache_misses_total", "Rows not found in the row cache.", cache.misses());
+  page.gauge("asterism_row_cache_bytes", "Bytes of the row cache.", static_cast<double>(cache.bytes()));
+  page.counter("asterism_wal_batches_total", "Batches of the write-ahead log, each written at once.", log.batches);
+  page.gauge("asterism_store_file_bytes", "Bytes of the store's files.",
+             static_cast<double>(parts.store->file_bytes()));
+  page.gauge("asterism_shards", "Shards of the cluster.", static_cast<double>(parts.cluster.shards().size()));
+  page.gauge("asterism_nodes_up", "Nodes that this one finds up, itself included.",
+             static_cast<double>(std::ranges::count_if(
+                 parts.cluster.nodes(), [&](const auto& entry) { return parts.liveness->up(entry.first); })));
+  page.histogram("asterism_loop_lag_seconds", "How late the event loop runs what is due.", parts.loop_lag);
+  if (parts.tuning.host != nullptr)
+    if (auto bytes = parts.tuning.host->resident_bytes())
+      page.gauge("asterism_resident_memory_bytes", "Physical memory of the process.", static_cast<double>(*bytes));
   page.gauge("asterism_store_memory_bytes", "Memory of memtables, block cache and table readers.",
              static_cast<double>(parts.store->approximate_memory()));
 }
@@ -602,6 +668,8 @@ std::string Node::status_json() {
   status["shards"] = {{"total", parts.cluster.shards().size()}, {"keyspaces", std::move(keyspaces)}};
   status["hints"] = parts.hints->waiting();
   status["memory_bytes"] = parts.store->approximate_memory();
+  status["load"] = parts.load_object();
+  status["isolated"] = parts.isolation != nullptr && parts.isolation->isolated();
   return boost::json::serialize(status);
 }
 

@@ -2,6 +2,8 @@
 // the operating system and in the simulator.
 #pragma once
 
+#include <boost/json/object.hpp>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +16,7 @@
 #include "datastore/anti_entropy.h"
 #include "datastore/coordinator.h"
 #include "node/node_config.h"
+#include "node/node_host.h"
 #include "ports/clock.h"
 #include "ports/disk.h"
 #include "ports/random.h"
@@ -50,6 +53,8 @@ struct NodeTuning {
   std::map<std::string, MetadataSection*> sections;
   /// Further Raft groups, with the voters of the metadata log; the same on every node. The machines outlive the node.
   std::map<ShardId, raft::StateMachine*> groups;
+  /// The process around the node; null where there is none to speak of.
+  NodeHost* host = nullptr;
   Defects defects;
 };
 
@@ -84,10 +89,15 @@ class Node {
   datastore::Schema& schema();
   MetadataService& metadata();
   Liveness& liveness();
+  Rpc& rpc();
   raft::Host& raft_host();
   datastore::TableService& tables();
   datastore::AntiEntropy& anti_entropy();
   datastore::Hints& hints();
+  /// Cuts the node off from all other nodes, or heals that; clients still reach it. Only where `asterism up` runs it.
+  void isolate(bool isolated);
+  /// What it did in the last moments and what it holds, for people.
+  boost::json::object load() const;
   /// For GET /status.
   std::string status_json();
   /// For GET /metrics.

@@ -223,6 +223,12 @@ uint64_t KeyValueStore::approximate_memory() const {
   return total;
 }
 
+uint64_t KeyValueStore::file_bytes() const {
+  uint64_t bytes = 0;
+  (void)engine_->database->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
+  return bytes;
+}
+
 bool KeyValueStore::should_flush() const { return engine_->active_bytes > engine_->options.memtable_bytes; }
 
 bool KeyValueStore::should_compact() const {

@@ -129,6 +129,8 @@ class KeyValueStore {
 
   /// Bytes of memory in memtables, block cache, and readers of open files.
   uint64_t approximate_memory() const;
+  /// Bytes of its files of rows on the disk.
+  uint64_t file_bytes() const;
   bool should_flush() const;
   /// Many small files wait to be compacted: with background_compaction off, call compact().
   bool should_compact() const;

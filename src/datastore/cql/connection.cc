@@ -199,15 +199,18 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
   auto& message = work->request.message;
   // has_room() guessed what the requests before this one would answer.
   while (backlog() >= server_.options_.backlog_bytes_max && !closed_) co_await room_.wait();
+  Ran ran;
+  bool statement = true;
   if (closed_) {
-    // Nobody waits for it, and it has not begun.
+    statement = false;  // Nobody waits for it, and it has not begun.
   } else if (auto* query = std::get_if<wire::Query>(&message)) {
-    co_await run_query(*query, stream);
+    co_await run_query(*query, stream, ran);
   } else if (auto* execute = std::get_if<wire::Execute>(&message)) {
-    co_await run_execute(*execute, stream);
+    co_await run_execute(*execute, stream, ran);
   } else if (auto* batch = std::get_if<wire::Batch>(&message)) {
-    co_await run_batch(*batch, stream);
+    co_await run_batch(*batch, stream, ran);
   } else {
+    statement = false;
     run_prepare(std::get<wire::Prepare>(message), stream);
   }
   auto& counters = server_.counters_;
@@ -216,9 +219,11 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     answer_waits_since_ = ended;
   else if (ended - *answer_waits_since_ >= answers_wait_most)
     flush();
-  const auto taken_us = static_cast<uint64_t>((ended - started).count() / 1000);
-  ++counters
-        .latency_us[std::min<size_t>(static_cast<size_t>(std::bit_width(taken_us)), counters.latency_us.size() - 1)];
+  if (statement) {
+    StatementCounters& of_kind = counters.statements[static_cast<size_t>(ran.kind)];
+    of_kind.time.record(ended - started);
+    if (ran.failed) ++of_kind.failed;
+  }
   --counters.requests_open;
   --requests_;
   request_bytes_ -= work->envelope.body.size();

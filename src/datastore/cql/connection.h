@@ -15,6 +15,12 @@ struct Work {
   wire::Request request;
 };
 
+/// What became of a statement.
+struct Ran {
+  StatementKind kind = StatementKind::other;
+  bool failed = true;
+};
+
 /// Reads requests and starts them. What they answer is collected until all that is ready to run has run, but for no
 /// longer than answers_wait_most while later requests still keep the core busy. A request that has been started
 /// runs to its end even where the client goes away, as its effects may be half done; it then holds only itself.
@@ -46,14 +52,14 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Task<void> part();
 
   // Statements (connection_statements.cc). Each sends its answer, and may take the request's values away.
-  Task<void> run_query(wire::Query& query, int16_t stream);
-  Task<void> run_execute(wire::Execute& request, int16_t stream);
-  Task<void> run_batch(const wire::Batch& batch, int16_t stream);
+  Task<void> run_query(wire::Query& query, int16_t stream, Ran& ran);
+  Task<void> run_execute(wire::Execute& request, int16_t stream, Ran& ran);
+  Task<void> run_batch(const wire::Batch& batch, int16_t stream, Ran& ran);
   void run_prepare(const wire::Prepare& request, int16_t stream);
   Answer<PreparedPtr> find_prepared(BytesView id);
   Answer<QueryOptions> options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream) const;
-  void describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream);
-  void deliver(Outcome outcome, int16_t stream);
+  void describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream, Ran& ran);
+  void deliver(Outcome outcome, int16_t stream, Ran& ran);
 
   // Answers (connection.cc).
   void send(wire::ResponseMessage message, int16_t stream, std::vector<std::string> warnings = {});

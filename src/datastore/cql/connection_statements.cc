@@ -24,6 +24,13 @@ Duration limit_of(const Plan& plan, const CqlServerOptions& options) {
                                                                               : options.write_timeout;
 }
 
+StatementKind kind_of(const Plan& plan) {
+  if (plan.is_select()) return StatementKind::read;
+  if (plan.is_write()) return StatementKind::write;
+  if (plan.is_batch()) return StatementKind::batch;
+  return std::holds_alternative<UsePlan>(plan.body) ? StatementKind::other : StatementKind::schema;
+}
+
 wire::ErrorResponse unprepared(BytesView id) {
   return {CqlErrorCode::unprepared,
           fmt::format("Prepared query with ID {} not found (either the query was not prepared on this host (maybe the "
@@ -57,17 +64,18 @@ Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParame
   return options;
 }
 
-Task<void> Connection::run_query(wire::Query& query, int16_t stream) {
+Task<void> Connection::run_query(wire::Query& query, int16_t stream, Ran& ran) {
   const std::string keyspace(query.parameters.keyspace.value_or(keyspace_));
   auto statement = parse_text(query.text);
   if (!statement) co_return send(std::move(statement.error()), stream);
   if (auto* description = std::get_if<Describe>(&statement->body))
-    co_return describe_to_client(*description, keyspace, stream);
+    co_return describe_to_client(*description, keyspace, stream, ran);
   auto plan = make_plan(*statement, keyspace, server_.statements_.catalog());
   if (!plan) co_return send(std::move(plan.error()), stream);
+  ran.kind = kind_of(**plan);
   auto options = options_for(**plan, query.parameters, stream);
   if (!options) co_return send(std::move(options.error()), stream);
-  deliver(co_await server_.statements_.execute(std::move(*plan), std::move(*options)), stream);
+  deliver(co_await server_.statements_.execute(std::move(*plan), std::move(*options)), stream, ran);
 }
 
 void Connection::run_prepare(const wire::Prepare& request, int16_t stream) {
@@ -94,10 +102,11 @@ Answer<PreparedPtr> Connection::find_prepared(BytesView id) {
   return server_.prepared_.put(prepared->keyspace, prepared->text, std::move(*plan));
 }
 
-Task<void> Connection::run_execute(wire::Execute& request, int16_t stream) {
+Task<void> Connection::run_execute(wire::Execute& request, int16_t stream, Ran& ran) {
   auto prepared = find_prepared(request.id);
   if (!prepared) co_return send(std::move(prepared.error()), stream);
   const PreparedStatement& statement = **prepared;
+  ran.kind = kind_of(*statement.plan);
   auto options = options_for(*statement.plan, request.parameters, stream);
   if (!options) co_return send(std::move(options.error()), stream);
   if (statement.plan->is_select()) {
@@ -109,10 +118,11 @@ Task<void> Connection::run_execute(wire::Execute& request, int16_t stream) {
     else
       options->skip_metadata = request.parameters.skip_metadata;
   }
-  deliver(co_await server_.statements_.execute(statement.plan, std::move(*options)), stream);
+  deliver(co_await server_.statements_.execute(statement.plan, std::move(*options)), stream, ran);
 }
 
-Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream) {
+Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream, Ran& ran) {
+  ran.kind = StatementKind::batch;
   const std::string keyspace(batch.keyspace.value_or(keyspace_));
   std::vector<BatchEntry> entries;
   entries.reserve(batch.statements.size());
@@ -137,10 +147,10 @@ Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream) {
   options.deadline = server_.executor_.now() + server_.options_.write_timeout;
   options.version = version();
   options.stream = stream;
-  deliver(co_await server_.statements_.execute_batch(batch.type, std::move(entries), std::move(options)), stream);
+  deliver(co_await server_.statements_.execute_batch(batch.type, std::move(entries), std::move(options)), stream, ran);
 }
 
-void Connection::describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream) {
+void Connection::describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream, Ran& ran) {
   auto result = describe(statement, {server_.statements_.catalog(), server_.cluster_, server_.options_.cluster_name,
                                      std::string(keyspace)});
   if (!result) return send(std::move(result.error()), stream);
@@ -150,10 +160,12 @@ void Connection::describe_to_client(const Describe& statement, std::string_view 
   for (const auto& row : result->rows)
     for (const auto& cell : row) writer->cell(cell);
   if (auto status = writer->finish(); !status) return send(to_error(status.error()), stream);
+  ran.failed = false;
   send_envelope(std::move(envelope));
 }
 
-void Connection::deliver(Outcome outcome, int16_t stream) {
+void Connection::deliver(Outcome outcome, int16_t stream, Ran& ran) {
+  ran.failed = std::holds_alternative<wire::ErrorResponse>(outcome.body);
   if (auto* rows = std::get_if<RowsResult>(&outcome.body)) return send_envelope(std::move(rows->envelope));
   if (auto* keyspace = std::get_if<wire::SetKeyspace>(&outcome.body)) keyspace_ = keyspace->keyspace;
   std::visit(

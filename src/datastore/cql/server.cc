@@ -5,6 +5,22 @@
 
 namespace asterism::cql {
 
+const char* to_string(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::read:
+      return "read";
+    case StatementKind::write:
+      return "write";
+    case StatementKind::batch:
+      return "batch";
+    case StatementKind::schema:
+      return "schema";
+    case StatementKind::other:
+      break;
+  }
+  return "other";
+}
+
 CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& network, StatementExecutor& statements,
                      PreparedCache& prepared, const ClusterState& cluster, const datastore::Schema& schema,
                      Liveness& liveness, MetadataState& metadata, Log log)

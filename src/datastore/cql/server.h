@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.h"
 #include "cluster/liveness.h"
 #include "datastore/cql/execute.h"
 #include "datastore/cql/prepared_cache.h"
@@ -37,6 +38,16 @@ struct CqlServerOptions {
   Duration up_event_delay = 1s;
 };
 
+enum class StatementKind : uint8_t { read, write, batch, schema, other };  // other: USE, DESCRIBE, not understood
+inline constexpr size_t statement_kinds = 5;
+const char* to_string(StatementKind kind);
+
+/// Statements of QUERY, EXECUTE and BATCH, from the whole request to the whole answer.
+struct StatementCounters {
+  uint64_t failed = 0;  // answered with an error
+  LatencyHistogram time;
+};
+
 /// Only grow, but for the two gauges.
 struct CqlCounters {
   uint64_t connections_open = 0, requests_open = 0;                                     // gauges
@@ -44,8 +55,7 @@ struct CqlCounters {
   uint64_t bytes_received = 0, bytes_sent = 0;
   std::map<wire::Opcode, uint64_t> requests;
   std::map<wire::CqlErrorCode, uint64_t> errors;
-  /// Of requests that execute statements; slot i holds those that took less than 2^i µs and not less than 2^(i-1).
-  std::array<uint64_t, 32> latency_us{};
+  std::array<StatementCounters, statement_kinds> statements;  // by StatementKind
   uint64_t events_sent = 0;
 };
 

@@ -69,6 +69,11 @@ std::optional<uint64_t> resident_bytes(const ProcessName& process) {
 
 bool is_alive(const ProcessName& process) { return process_of_pid(process.pid) == process; }
 
+bool is_stopped(const ProcessName& process) {
+  auto found = stat_of(process.pid);
+  return found && found->name == process && found->state == 'T';
+}
+
 static Result<Descriptor> open_process(const ProcessName& process) {
   Descriptor descriptor(::pidfd_open(process.pid, 0));
   if (descriptor.get() < 0) return std::unexpected(error_from_errno(errno, fmt::format("process {}", process.pid)));

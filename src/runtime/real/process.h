@@ -24,6 +24,8 @@ struct ProcessName {
 std::optional<ProcessName> process_of_pid(int pid);
 ProcessName current_process();
 bool is_alive(const ProcessName& process);
+/// Whether it was stopped (SIGSTOP) and has not gone on since.
+bool is_stopped(const ProcessName& process);
 /// Bytes of physical memory that it uses. None where it has ended.
 std::optional<uint64_t> resident_bytes(const ProcessName& process);
 /// not_found where it ended already.

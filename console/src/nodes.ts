@@ -1,0 +1,131 @@
+// One card for each node: its state, its last minute, and what can be done to it in a local cluster.
+import {h, put, say, svg} from "./dom";
+import {act} from "./live";
+import {bytes, duration, History, hue, milliseconds, short, type ClusterNode, type View} from "./model";
+
+const width = 120, height = 30;
+
+class Sparkline {
+  readonly element = svg("svg", {class: "sparkline", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none",
+                                 "aria-hidden": "true"});
+  private readonly area = svg("path", {class: "area"});
+  private readonly line = svg("path", {class: "line"});
+  constructor() {
+    this.element.append(this.area, this.line);
+  }
+  draw(values: number[]): void {
+    const most = Math.max(...values, 1e-9), step = width / (History.span - 1);
+    const begin = width - (values.length - 1) * step;
+    const points = values.map((value, i) =>
+        `${(begin + i * step).toFixed(1)} ${(height - 1.5 - (value / most) * (height - 4)).toFixed(1)}`);
+    const line = "M" + points.join("L");
+    put(this.line, "d", line);
+    put(this.area, "d", `${line}L${width} ${height}L${begin.toFixed(1)} ${height}Z`);
+  }
+}
+
+/** Either of two opposite actions, whichever makes sense now. */
+class Toggle {
+  readonly element = h("button", {type: "button"});
+  private action = "";
+  constructor(private readonly node: string, onError: (text: string) => void) {
+    this.element.addEventListener("click", async () => {
+      this.element.classList.add("busy");
+      const error = await act(this.node, this.action);
+      this.element.classList.remove("busy");
+      if (error) onError(error);
+    });
+  }
+  set(action: string, possible: boolean): void {
+    const label = action === "cut-off" ? "Cut off" : action[0]!.toUpperCase() + action.slice(1);
+    this.action = action;
+    say(this.element, label);
+    put(this.element, "aria-label", `${label} ${this.node}`);
+    put(this.element, "data-action", action);
+    this.element.disabled = !possible;
+  }
+}
+
+class Card {
+  readonly element: HTMLElement;
+  private readonly state = h("span", {class: "state"});
+  private readonly place = h("span", {class: "place"});
+  private readonly rate = h("b");
+  private readonly slow = h("b");
+  private readonly rateLine = new Sparkline();
+  private readonly slowLine = new Sparkline();
+  private readonly facts = h("p", {class: "facts"});
+  private readonly actions = h("div", {class: "actions", role: "group"});
+  private readonly toggles: Toggle[];
+  private readonly history = new History();
+
+  constructor(node: ClusterNode, onError: (text: string) => void) {
+    this.toggles = [0, 1, 2].map(() => new Toggle(node.name, onError));
+    this.actions.append(...this.toggles.map((toggle) => toggle.element));
+    put(this.actions, "aria-label", `Try with ${node.name}`);
+    this.element = h("li", {class: "card", "data-node": node.name},
+      h("header", {}, h("span", {class: "dot", "aria-hidden": "true"}), h("h3", {}, node.name), this.state, this.place),
+      h("div", {class: "lines"},
+        h("div", {}, h("span", {class: "label"}, "throughput"), this.rate, this.rateLine.element),
+        h("div", {}, h("span", {class: "label"}, "p99 latency"), this.slow, this.slowLine.element)),
+      this.facts, this.actions);
+    this.element.style.setProperty("--hue", String(hue(node.id)));
+  }
+
+  update(node: ClusterNode, view: View): void {
+    this.history.add(node.load);
+    const load = node.load;
+    put(this.element, "data-state", node.state);
+    const process = node.process;
+    const notes = [node.state];
+    if (process?.state === "frozen") notes.push("frozen");
+    if (process?.cut_off) notes.push("cut off");
+    say(this.state, notes.join(", "));
+    say(this.place, `${node.address} · ${node.datacenter}/${node.rack}`);
+    say(this.rate, load?.reads_s === undefined ? "–" : short(load.reads_s + (load.writes_s ?? 0)) + "/s");
+    say(this.slow, load?.slow_ms === undefined ? "–" : milliseconds(load.slow_ms));
+    this.rateLine.draw(this.history.throughput);
+    this.slowLine.draw(this.history.latency);
+    const facts: string[] = [];
+    if (node.name === view.leader) facts.push("leads the metadata log");
+    if (load?.resident_bytes !== undefined) facts.push(bytes(load.resident_bytes));
+    if (load?.uptime_s !== undefined) facts.push(`up for ${duration(load.uptime_s)}`);
+    if (load?.connections) facts.push(load.connections === 1 ? "1 client" : `${load.connections} clients`);
+    if (load?.hints) facts.push(load.hints === 1 ? "1 hint waits" : `${short(load.hints)} hints wait`);
+    if (load?.differing) facts.push(load.differing === 1 ? "1 repair" : `${load.differing} repairs`);
+    say(this.facts, facts.join(" · "));
+    this.actions.hidden = !view.local;
+    if (!process) return void this.toggles.forEach((toggle) => (toggle.element.disabled = true));
+    const alive = process.state !== "down", frozen = process.state === "frozen";
+    this.toggles[0]!.set(alive ? "kill" : "start", process.state !== "starting");
+    this.toggles[1]!.set(frozen ? "thaw" : "freeze", alive);
+    this.toggles[2]!.set(process.cut_off ? "heal" : "cut-off", alive && !frozen);
+  }
+}
+
+export class Nodes {
+  readonly element = h("ul", {class: "nodes", "aria-label": "Nodes"});
+  private readonly cards = new Map<number, Card>();
+
+  constructor(private readonly onError: (text: string) => void) {}
+
+  update(view: View): void {
+    for (const node of view.nodes) {
+      let card = this.cards.get(node.id);
+      if (!card) {
+        this.cards.set(node.id, (card = new Card(node, this.onError)));
+        this.element.append(card.element);
+      }
+      card.update(node, view);
+    }
+    for (const [id, card] of this.cards)
+      if (!view.nodes.some((node) => node.id === id)) {
+        card.element.remove();
+        this.cards.delete(id);
+      }
+  }
+
+  mark(id: number | undefined): void {
+    for (const [node, card] of this.cards) card.element.classList.toggle("picked", node === id);
+  }
+}

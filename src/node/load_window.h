@@ -1,0 +1,28 @@
+// What a node did lately, as it shows it to people: rates and latencies over the last moments.
+#pragma once
+
+#include "datastore/coordinator.h"
+#include "datastore/cql/server.h"
+
+namespace asterism {
+
+/// Made anew from counters when somebody asks, and at most twice a second, so that any number may ask.
+class LoadWindow {
+ public:
+  static constexpr Duration least = 400ms;
+
+  struct Load {
+    double reads_per_s = 0, writes_per_s = 0, failures_per_s = 0;
+    /// Of statements that CQL clients sent to this node; zero where there were none.
+    Duration median{0}, slow{0};  // slow: 99 of 100 took less
+  };
+  const Load& load(Instant now, const datastore::Coordinator::Counters& requests, const cql::CqlCounters& cql);
+
+ private:
+  Load load_;
+  std::optional<Instant> at_;
+  datastore::Coordinator::Counters requests_;
+  LatencyHistogram time_;
+};
+
+}  // namespace asterism
