@@ -38,6 +38,7 @@ Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const Node
   SpawnOptions options;
   options.program = own_program();
   options.arguments = {"node", "run", "--name", config.name, "--data", config.data_folder, "--report"};
+  if (config.insecure) options.arguments.push_back("--insecure");
   if (supervised) {
     options.arguments.push_back("--supervised-by");
     options.arguments.push_back(std::to_string(current_process().pid));

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "gateway/audit.h"
 #include "node/node_config.h"
 #include "runtime/real/core.h"
 #include "runtime/task.h"
@@ -17,7 +18,8 @@ class ServingNode {
   virtual Task<void> stop() = 0;
 };
 
-/// Completes once the node serves clients. `core`, `disk` and the sink of `log` outlive it.
-Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config, Log log);
+/// Completes once the node serves clients. `core`, `disk` and the sinks of `log` and `audit` outlive it.
+Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config, Log log,
+                                                         Audit audit);
 
 }  // namespace asterism

@@ -13,6 +13,8 @@
 #include "cluster/metadata_service.h"
 #include "datastore/anti_entropy.h"
 #include "datastore/coordinator.h"
+#include "gateway/access.h"
+#include "gateway/audit.h"
 #include "node/node_config.h"
 #include "ports/clock.h"
 #include "ports/disk.h"
@@ -27,6 +29,10 @@ struct NodePorts {
   Random& random;
   Network& network;
   Disk& disk;
+  /// What clients are served on, where that differs from `network`: TLS.
+  Network* client_network = nullptr;
+
+  Network& clients() const { return client_network ? *client_network : network; }
 };
 
 /// How a node uses its machine; not part of what the cluster is.
@@ -51,6 +57,8 @@ struct NodeTuning {
   /// Further Raft groups, with the voters of the metadata log; the same on every node. The machines outlive the node.
   std::map<ShardId, raft::StateMachine*> groups;
   Defects defects;
+  /// Where logins and changes of schemas and users are recorded.
+  Audit audit;
 };
 
 enum class NodeState : uint8_t {
@@ -82,6 +90,8 @@ class Node {
   const NodeConfig& config() const;
   ClusterState& cluster();
   datastore::Schema& schema();
+  const AccessState& access() const;
+  const Audit& audit() const;
   MetadataService& metadata();
   Liveness& liveness();
   raft::Host& raft_host();
