@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "cli/node_tls.h"
 #include "cli/output.h"
 #include "gateway/http_client.h"
 #include "runtime/real/core.h"
@@ -29,6 +30,13 @@ Task<void> ask(Network& network, HttpCall call, Result<boost::json::object>& out
   out = object_of(co_await http_call(network, std::move(call)));
 }
 
+/// The one to reach the node with; `made` owns it where it was made for the node.
+Result<Network*> asking_network(RealCore& core, const NodeConfig& config, std::vector<std::unique_ptr<Network>>& made) {
+  TRY(auto tls, asking_tls(core, config));
+  if (!tls) return &core.network();
+  return made.emplace_back(std::move(tls)).get();
+}
+
 Result<boost::json::object> unanswered() { return fail(ErrorCode::timeout, "it did not answer in time"); }
 
 }  // namespace
@@ -40,10 +48,17 @@ Result<std::vector<NodeAnswer>> ask_status(const std::string& data) {
   std::vector<NodeAnswer> answers;
   for (NodeConfig& config : configs) answers.push_back({config, running_process(config), unanswered()});
   RealCore core;
+  std::vector<std::unique_ptr<Network>> networks;
   TaskGroup tasks(core.executor());
-  for (NodeAnswer& answer : answers)
+  for (NodeAnswer& answer : answers) {
+    auto network = asking_network(core, answer.config, networks);
+    if (!network) {
+      answer.status = fail(std::move(network).error());
+      continue;
+    }
     tasks.spawn(
-        ask(core.network(), {.to = answer.config.http(), .target = "/status", .limit = status_limit}, answer.status));
+        ask(**network, {.to = answer.config.http(), .target = "/status", .limit = status_limit}, answer.status));
+  }
   core.run_until([&] { return tasks.size() == 0; }, status_limit + loop_margin);
   return answers;
 }
@@ -51,9 +66,11 @@ Result<std::vector<NodeAnswer>> ask_status(const std::string& data) {
 Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit) {
   Result<boost::json::object> answer = unanswered();
   RealCore core;
+  std::vector<std::unique_ptr<Network>> networks;
+  TRY(Network * network, asking_network(core, config, networks));
   TaskGroup tasks(core.executor());
   tasks.spawn(
-      ask(core.network(), {.to = config.http(), .method = HttpMethod::post, .target = target, .limit = limit}, answer));
+      ask(*network, {.to = config.http(), .method = HttpMethod::post, .target = target, .limit = limit}, answer));
   core.run_until([&] { return tasks.size() == 0; }, limit + loop_margin);
   return answer;
 }

@@ -1,6 +1,8 @@
 // The folder of a cluster whose nodes run on this machine: one folder per node (n1, n2, …), each with
 //   node.toml  its settings          node.pid   its process while it runs: "<pid> <start ticks>"
 //   node.lock  held while it runs    node.log   its log          data/   everything it stores
+//   node.pem, node.key  its certificate, where `up --tls` made one; ca.pem and ca.key of the cluster signed it
+//   audit.log  who logged in, and who changed schemas and users
 #pragma once
 
 #include <optional>
@@ -18,6 +20,9 @@ struct ClusterOptions {
   std::optional<int> racks, datacenters;  // 1 where nothing says otherwise
   std::optional<int> cql_port, http_port, rpc_port;
   std::optional<int> port_offset;  // added to all ports
+  bool authentication = false;     // turns it on; a cluster that has it keeps it
+  std::string admin_password_file;
+  bool tls = false;  // likewise
 };
 inline constexpr int max_local_nodes = 32;
 
@@ -39,5 +44,6 @@ std::optional<ProcessName> running_process(const NodeConfig& config);
 Status write_pid_file(const NodeConfig& config);
 void remove_pid_file(const NodeConfig& config);
 std::string log_path(const NodeConfig& config);
+std::string audit_path(const NodeConfig& config);
 
 }  // namespace asterism

@@ -39,6 +39,7 @@ Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const Node
   SpawnOptions options;
   options.program = own_program();
   options.arguments = {"node", "run", "--name", config.name, "--data", config.data_folder, "--report"};
+  if (config.insecure) options.arguments.push_back("--insecure");
   if (!supervisor_socket.empty())
     for (const std::string& argument : {std::string("--supervised-by"), std::to_string(current_process().pid),
                                         std::string("--supervisor-socket"), supervisor_socket})

@@ -15,6 +15,7 @@ constexpr Duration start_limit = 60s;
 struct NodeStartOptions {
   std::string name;
   std::string data = ClusterOptions().data;
+  bool insecure = false;
   bool json = false;
 };
 
@@ -33,6 +34,8 @@ Result<NodeConfig> find_node(const NodeStartOptions& options) {
 
 Status start_node(const NodeStartOptions& options) {
   TRY(NodeConfig config, find_node(options));
+  config.insecure |= options.insecure;
+  TRY_STATUS(check_exposure(config));
   if (auto process = running_process(config))
     return fail(ErrorCode::already_exists, "{} is already running as process {}", config.name, process->pid);
   RealCore core;
@@ -63,6 +66,8 @@ void add_node(CLI::App& app, Chosen& chosen) {
   CLI::App* start = node->add_subcommand("start", "Start a node of a cluster on this machine again, in the background");
   start->add_option("name", start_options->name, "The node, such as n2")->required();
   start->add_option("--data", start_options->data, "The cluster's folder")->capture_default_str();
+  start->add_flag("--insecure", start_options->insecure,
+                  "Listen although others could reach what is not protected; as insecure = true in node.toml");
   start->add_flag("--json", start_options->json, "Print one line of JSON");
   start->callback([start_options, &chosen] {
     chosen = [start_options] {
@@ -77,6 +82,7 @@ void add_node(CLI::App& app, Chosen& chosen) {
   run->group("");
   run->add_option("--name", run_options->name, "The node that the folder must belong to");
   run->add_option("--data", run_options->data, "The node's own folder")->required();
+  run->add_flag("--insecure", run_options->insecure, "As insecure = true in node.toml");
   run->add_flag("--report", run_options->report, "Report to descriptor 3; log to node.log");
   run->add_option("--supervised-by", run_options->supervised_by, "End when this parent process ends");
   run->add_option("--supervisor-socket", run_options->supervisor_socket, "Where that process answers questions");

@@ -27,7 +27,7 @@ LogLevel level_of(const std::string& name) {
 struct NodeProcess {
   NodeConfig config;
   std::optional<FileLock> lock;
-  std::unique_ptr<LogSink> sink;
+  std::unique_ptr<LogSink> sink, audit_sink;
   RealCore core;
   std::unique_ptr<Disk> disk;
   std::unique_ptr<ServingNode> node;
@@ -39,6 +39,8 @@ struct NodeProcess {
     TRY(config, load_node_config(options.data));
     if (!options.name.empty() && config.name != options.name)
       return fail(ErrorCode::invalid_argument, "{} belongs to {}, not to {}", options.data, config.name, options.name);
+    config.insecure |= options.insecure;
+    TRY_STATUS(check_exposure(config));
     auto locked = FileLock::acquire(config.data_folder + "/node.lock");
     if (!locked) return fail(locked.error().code, "{} is already running in {}", config.name, config.data_folder);
     lock.emplace(std::move(*locked));
@@ -48,9 +50,11 @@ struct NodeProcess {
     } else {
       sink = std::make_unique<DescriptorLogSink>(2);
     }
+    TRY(audit_sink, FileLogSink::open(audit_path(config)));
     TRY(disk, core.open_disk(config.data_folder + "/data"));
     return {};
   }
+  Audit audit() const { return Audit(Log(*audit_sink, config.name)); }
   Log log() const { return Log(*sink, config.name, level_of(config.log_level)); }
 };
 
@@ -62,8 +66,8 @@ void report(const NodeRunOptions& options, const Status& status) {
 }
 
 Task<void> start(NodeProcess& process, const NodeRunOptions& options) {
-  auto started =
-      co_await start_serving(process.core, *process.disk, process.config, options.supervisor_socket, process.log());
+  auto started = co_await start_serving(process.core, *process.disk, process.config, options.supervisor_socket,
+                                        process.log(), process.audit());
   if (started) {
     process.node = std::move(*started);
     process.log().info("serves CQL on {}", process.config.cql().to_string());

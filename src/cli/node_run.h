@@ -10,6 +10,7 @@ struct NodeRunOptions {
   std::string name;
   std::string data;                  // the node's own folder
   bool report = false;               // write launch_report() to descriptor `child_pipe`; log to node.log
+  bool insecure = false;             // as in node.toml
   std::optional<int> supervised_by;  // end when that process, which must be the parent, ends
   std::string supervisor_socket;     // where that process answers; empty: nowhere
 };

@@ -1,5 +1,6 @@
 #include "cli/serve.h"
 
+#include "cli/node_tls.h"
 #include "node/node.h"
 #include "runtime/one_shot.h"
 #include "runtime/real/line_socket.h"
@@ -34,16 +35,20 @@ class ProcessHost final : public NodeHost {
 /// A node that is made anew when its disk failed and works again.
 class NodeProcess final : public ServingNode {
  public:
-  NodeProcess(RealCore& core, Disk& disk, NodeConfig config, std::string supervisor_socket, Log log)
-      : config_(std::move(config)),
+  NodeProcess(RealCore& core, Disk& disk, NodeConfig config, std::string supervisor_socket, Log log, Audit audit)
+      : core_(core),
+        config_(std::move(config)),
         host_(core, std::move(supervisor_socket)),
-        ports_{core.executor(), core.clock(), core.random(), core.network(), disk},
+        disk_(disk),
         log_(std::move(log)),
+        audit_(std::move(audit)),
         tasks_(core.executor()) {}
   ~NodeProcess() override { tasks_.cancel(); }
 
   Task<Status> start() {
-    node_ = std::make_unique<Node>(config_, ports_, tuning(), log_);
+    CO_TRY(clients_, listening_tls(core_, config_));
+    CO_TRY(nodes_, nodes_tls(core_, config_));
+    node_ = std::make_unique<Node>(config_, ports(), tuning(), log_);
     CO_TRY_STATUS(co_await node_->start());
     tasks_.spawn(restart_after_failures());
     co_return Status{};
@@ -55,10 +60,17 @@ class NodeProcess final : public ServingNode {
   }
 
  private:
+  NodePorts ports() const {
+    Network& plain = core_.network();
+    Network& nodes = nodes_ ? *nodes_ : plain;
+    Network& clients = clients_ ? *clients_ : plain;
+    return {core_.executor(), core_.clock(), core_.random(), nodes, disk_, &clients};
+  }
   NodeTuning tuning() {
-    NodeTuning tuning;
-    tuning.host = &host_;
-    return tuning;
+    NodeTuning made;
+    made.host = &host_;
+    made.audit = audit_;
+    return made;
   }
 
   Task<void> restart_after_failures() {
@@ -69,17 +81,20 @@ class NodeProcess final : public ServingNode {
       do {
         node_.reset();
         co_await sleep_for(retry_after_failure);
-        node_ = std::make_unique<Node>(config_, ports_, tuning(), log_);
+        node_ = std::make_unique<Node>(config_, ports(), tuning(), log_);
         started = co_await node_->start();
         if (!started) log_.error("cannot start again: {}", started.error().to_string());
       } while (!started);
     }
   }
 
+  RealCore& core_;
   NodeConfig config_;
   ProcessHost host_;
-  NodePorts ports_;
+  Disk& disk_;
+  std::unique_ptr<Network> clients_, nodes_;
   Log log_;
+  Audit audit_;
   std::unique_ptr<Node> node_;
   TaskGroup tasks_;
 };
@@ -87,9 +102,9 @@ class NodeProcess final : public ServingNode {
 }  // namespace
 
 Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config,
-                                                         std::string supervisor_socket, Log log) {
-  auto node =
-      std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(supervisor_socket), std::move(log));
+                                                         std::string supervisor_socket, Log log, Audit audit) {
+  auto node = std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(supervisor_socket),
+                                            std::move(log), std::move(audit));
   CO_TRY_STATUS(co_await node->start());
   co_return node;
 }

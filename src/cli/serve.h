@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "gateway/audit.h"
 #include "node/node_config.h"
 #include "runtime/real/core.h"
 #include "runtime/task.h"
@@ -18,8 +19,8 @@ class ServingNode {
 };
 
 /// Completes once the node serves clients. `supervisor_socket`: where `asterism up` answers, or empty. `core`, `disk`
-/// and the sink of `log` outlive it.
+/// and the sinks of `log` and `audit` outlive it.
 Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config,
-                                                         std::string supervisor_socket, Log log);
+                                                         std::string supervisor_socket, Log log, Audit audit);
 
 }  // namespace asterism

@@ -107,7 +107,8 @@ void print_table(const std::vector<NodeAnswer>& answers) {
     const Colour colour = state == "up" ? Colour::green : state == "down" ? Colour::red : Colour::yellow;
     print_line(fmt::format(fmt::runtime(row), answer.config.name, coloured(word, colour),
                            place_column(answer.config.place.datacenter + "/" + answer.config.place.rack),
-                           answer.config.cql().to_string(), "http://" + answer.config.http().to_string(),
+                           answer.config.cql().to_string(),
+                           (answer.config.tls.enabled() ? "https://" : "http://") + answer.config.http().to_string(),
                            answer.process ? std::to_string(answer.process->pid) : "-",
                            age(number_member(answer, "uptime_s")), memory(resident(answer))));
   }

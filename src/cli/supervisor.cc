@@ -4,7 +4,9 @@
 #include <boost/json.hpp>
 #include <csignal>
 
+#include "cli/first_superuser.h"
 #include "cli/output.h"
+#include "cli/own_authority.h"
 #include "gateway/http_client.h"
 
 namespace asterism {
@@ -24,6 +26,7 @@ int Supervisor::run() {
   stop_if_ended();
   core_.run();
   if (failure_) print_error(explain_port_in_use(*failure_).message);
+  if (admin_password_ && !announced_) print_error(password_notice());
   return failure_ ? 1 : 0;
 }
 
@@ -36,6 +39,8 @@ Status Supervisor::prepare() {
                 options_.data);
   lock_.emplace(std::move(*locked));
   TRY(std::vector<NodeConfig> configs, read_or_found_cluster(options_));
+  TRY_STATUS(turn_tls_on(options_, configs));
+  TRY(admin_password_, turn_authentication_on(options_, configs));
   std::vector<std::string> folders;
   for (NodeConfig& config : configs) {
     folders.push_back(config.data_folder);
@@ -171,12 +176,13 @@ void Supervisor::announce_ready() {
     std::string list;
     for (const Node& node : nodes_)
       list += (list.empty() ? "" : ",") + node_json(node.config, node.watch->process().pid);
-    return print_line(JsonLine()
-                          .boolean("ready", true)
-                          .raw("seconds", fmt::format("{:.3f}", seconds))
-                          .number("pid", current_process().pid)
-                          .raw("nodes", "[" + list + "]")
-                          .str());
+    JsonLine line;
+    line.boolean("ready", true)
+        .raw("seconds", fmt::format("{:.3f}", seconds))
+        .number("pid", current_process().pid)
+        .raw("nodes", "[" + list + "]");
+    if (admin_password_) line.text("admin", admin_role).text("admin_password", *admin_password_);
+    return print_line(line.str());
   }
   print_line(bold(fmt::format("Asterism is up: {} nodes in {:.2f} s", nodes_.size(), seconds)) +
              dim(fmt::format("   data in {}", options_.data)));
@@ -184,7 +190,8 @@ void Supervisor::announce_ready() {
   print_line(dim(fmt::format("  {:6}{:22}{:30}{}", "node", "CQL", "HTTP", "process")));
   for (const Node& node : nodes_)
     print_line(fmt::format("  {:6}{:22}{:30}{}", node.config.name, node.config.cql().to_string(),
-                           "http://" + node.config.http().to_string(), node.watch->process().pid));
+                           (node.config.tls.enabled() ? "https://" : "http://") + node.config.http().to_string(),
+                           node.watch->process().pid));
   const NodeConfig& first = nodes_.front().config;
   const std::string port = first.cql_port == NodeConfig().cql_port ? "" : fmt::format(" {}", first.cql_port);
   const auto hint = [](const std::string& command, std::string_view what) {
@@ -192,9 +199,18 @@ void Supervisor::announce_ready() {
                            std::string(command.size() < 21 ? 21 - command.size() : 0, ' '), dim(what)));
   };
   print_line("");
-  hint("http://" + first.http().to_string(), "opens the console; so does any other node");
+  hint((first.tls.enabled() ? "https://" : "http://") + first.http().to_string(),
+       "opens the console; so does any other node");
   hint("cqlsh " + first.address + port, "opens a CQL shell; any Cassandra driver works");
+  if (first.tls.enabled() && file_exists(authority_path(options_.data)))
+    hint(authority_path(options_.data), "is what clients must trust");
+  if (admin_password_) print_line("  " + password_notice());
   hint("Ctrl-C", "stops all nodes; their data stays");
+}
+
+std::string Supervisor::password_notice() const {
+  return fmt::format("{}   is the password of {}; it is stored nowhere and shown only now", bold(*admin_password_),
+                     admin_role);
 }
 
 void Supervisor::ended(Node& node, ExitStatus status) {

@@ -48,6 +48,7 @@ class Supervisor {
   /// Takes on nodes that another process started.
   void adopt_running();
   void announce_ready();
+  std::string password_notice() const;
   void fail_start(const Error& error);
   void begin_stop();
   void signal_all(int signal);
@@ -66,6 +67,7 @@ class Supervisor {
   Timer kill_timer_{core_.executor()};
   bool announced_ = false, stopping_ = false;
   std::optional<Error> failure_;
+  std::optional<std::string> admin_password_;  // made up by this start
   TaskGroup tasks_{core_.executor()};
 };
 

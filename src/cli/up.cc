@@ -25,6 +25,14 @@ void add_up(CLI::App& app, Chosen& chosen) {
   up->add_option("--http-port", options->cluster.http_port, "Port for HTTP (7070)")->check(CLI::Range(1, 65535));
   up->add_option("--rpc-port", options->cluster.rpc_port, "Port between nodes (7000)")->check(CLI::Range(1, 65535));
   up->add_option("--port-offset", options->cluster.port_offset, "Added to all ports")->check(CLI::Range(0, 65535));
+  CLI::Option* authentication =
+      up->add_flag("--authentication", options->cluster.authentication,
+                   "Clients must log in; the first superuser is admin, whose password is printed once");
+  up->add_option("--admin-password-file", options->cluster.admin_password_file,
+                 "Its first line is admin's password, which is then not made up and not printed")
+      ->needs(authentication);
+  up->add_flag("--tls", options->cluster.tls,
+               "Clients and nodes speak TLS; certificates come from an authority of the cluster's own, ca.pem");
   up->add_flag("--json", options->json, "Print lines of JSON: one when all nodes serve, then one per event");
   up->callback(
       [options, &chosen] { chosen = [options] { return Supervisor(options->cluster, options->json).run(); }; });

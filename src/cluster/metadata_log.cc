@@ -13,12 +13,19 @@ void MetadataState::add_section(const std::string& name, MetadataSection& sectio
 Result<Bytes> MetadataState::apply(uint64_t index, BytesView record) {
   applied_ = index;
   meta::Record parsed;
-  Result<Bytes> outcome = fail(ErrorCode::unsupported, "a metadata record of no section that is known here");
-  if (parsed.ParseFromArray(record.data(), static_cast<int>(record.size())))
-    if (auto it = sections_.find(parsed.section()); it != sections_.end())
-      outcome = it->second->apply(index, parsed.command());
+  Result<Bytes> outcome = fail(ErrorCode::corrupt, "malformed metadata record");
+  if (parsed.ParseFromArray(record.data(), static_cast<int>(record.size()))) {
+    outcome = apply_one(index, parsed.section(), parsed.command());
+    if (outcome && parsed.has_then()) (void)apply_one(index, parsed.then().section(), parsed.then().command());
+  }
   changed();
   return outcome;
+}
+
+Result<Bytes> MetadataState::apply_one(uint64_t index, const std::string& section, BytesView command) {
+  auto it = sections_.find(section);
+  if (it == sections_.end()) return fail(ErrorCode::unsupported, "a metadata record of no section that is known here");
+  return it->second->apply(index, command);
 }
 
 Bytes MetadataState::snapshot() const {
@@ -50,6 +57,16 @@ Bytes MetadataState::encode_record(const std::string& section, BytesView command
   meta::Record record;
   record.set_section(section);
   record.set_command(command.data(), command.size());
+  return record.SerializeAsString();
+}
+
+Bytes MetadataState::encode_records(const std::string& section, BytesView command, const std::string& then_section,
+                                    BytesView then_command) {
+  meta::Record record;
+  record.set_section(section);
+  record.set_command(command.data(), command.size());
+  record.mutable_then()->set_section(then_section);
+  record.mutable_then()->set_command(then_command.data(), then_command.size());
   return record.SerializeAsString();
 }
 

@@ -40,8 +40,12 @@ class MetadataState {
   void on_change(std::function<void()> listener) { listeners_.push_back(std::move(listener)); }
 
   static Bytes encode_record(const std::string& section, BytesView command);
+  /// With a second command that is applied in the same step where the first one succeeds. Its own outcome is nobody's.
+  static Bytes encode_records(const std::string& section, BytesView command, const std::string& then_section,
+                              BytesView then_command);
 
  private:
+  Result<Bytes> apply_one(uint64_t index, const std::string& section, BytesView command);
   void changed();
 
   std::map<std::string, MetadataSection*> sections_;

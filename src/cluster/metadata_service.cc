@@ -112,7 +112,10 @@ Task<Result<Bytes>> MetadataService::propose_once(Bytes record, Instant deadline
 }
 
 Task<Result<Bytes>> MetadataService::propose(std::string section, Bytes command, Instant deadline) {
-  const Bytes record = MetadataState::encode_record(section, command);
+  co_return co_await propose_record(MetadataState::encode_record(section, command), deadline);
+}
+
+Task<Result<Bytes>> MetadataService::propose_record(Bytes record, Instant deadline) {
   while (true) {
     bool retry = false;
     auto outcome = co_await propose_once(record, deadline, retry);

@@ -28,6 +28,8 @@ class MetadataService final : public raft::StateMachine {
   /// command; unavailable (no leader: nothing was done); timeout and closed (it may or may not take effect).
   static constexpr Duration settle_limit = 1s;
   Task<Result<Bytes>> propose(std::string section, Bytes command, Instant deadline);
+  /// The same for a record of MetadataState::encode_record or encode_records.
+  Task<Result<Bytes>> propose_record(Bytes record, Instant deadline);
   /// Completes when this node has applied every command that was agreed on before the call. Errors: unavailable,
   /// timeout.
   Task<Status> barrier(Instant deadline);

@@ -245,5 +245,20 @@ TEST(MetadataService, LongLogsLoadFast) {
   EXPECT_LT(took, 5s);
 }
 
+TEST(MetadataState, ASecondCommandIsAppliedOnlyBehindOneThatSucceeded) {
+  Lines a, b;
+  MetadataState state;
+  state.add_section("a", a);
+  state.add_section("b", b);
+  EXPECT_EQ(state.apply(1, MetadataState::encode_records("a", "one", "b", "two")), "1");
+  EXPECT_EQ(state.apply(2, MetadataState::encode_records("a", "fail", "b", "three")).error().code,
+            ErrorCode::already_exists);
+  EXPECT_EQ(state.apply(3, MetadataState::encode_records("a", "four", "b", "fail")), "2");
+  EXPECT_EQ(state.apply(4, MetadataState::encode_records("a", "five", "nobody", "x")), "3");
+  EXPECT_EQ(a.lines, (std::vector<std::string>{"one", "four", "five"}));
+  EXPECT_EQ(b.lines, std::vector<std::string>{"two"});
+  EXPECT_EQ(state.apply(5, "\xff\xff").error().code, ErrorCode::corrupt);
+}
+
 }  // namespace
 }  // namespace asterism

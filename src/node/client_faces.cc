@@ -21,15 +21,18 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
       prepared_(max_prepared, max_prepared_bytes),
       changes_(cql::make_schema_changes(node.metadata())),
       statements_(cql::Catalog{node.schema(), virtual_tables_}, node.tables(), *changes_, ports.clock, ports.random),
-      cql_(cql_options(node.config()), ports.executor, ports.network, statements_, prepared_, node.cluster(),
-           node.schema(), node.liveness(), node.metadata().state(), log_.child("cql")),
+      authenticator_(node.access(), ports.disk, ports.random, node.audit()),
+      roles_(statements_.catalog(), node.access(), *changes_, authenticator_),
+      cql_(cql_options(node.config()), ports.executor, ports.clients(), statements_, prepared_, node.cluster(),
+           node.schema(), node.liveness(), node.metadata().state(),
+           cql::CqlAccess{node.access(), authenticator_, node.config().authentication}, roles_, log_.child("cql")),
       console_(node, ports.executor, host, statements_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
 }
 
 Status ClientFaces::listen() {
-  TRY(auto http, ports_.network.listen(node_.config().http()));
+  TRY(auto http, ports_.clients().listen(node_.config().http()));
   TRY_STATUS(cql_.listen(node_.config().cql()));
   http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
   return {};
@@ -103,6 +106,9 @@ void ClientFaces::report(MetricsPage& page) const {
     page.histogram("asterism_cql_statement_seconds", "From the whole CQL request to the whole answer, by kind.",
                    statements.time, {{"kind", kind}});
   }
+  const AuthenticatorCounters& logins = authenticator_.counters();
+  page.counter("asterism_logins_total", "Logins that succeeded.", logins.logins);
+  page.counter("asterism_logins_refused_total", "Logins that were refused.", logins.refused);
   node_.report(page);
   http_->report(page);
 }

@@ -31,6 +31,8 @@ class ClientFaces {
   cql::PreparedCache prepared_;
   std::unique_ptr<cql::SchemaChanges> changes_;
   cql::StatementExecutor statements_;
+  Authenticator authenticator_;
+  cql::RoleStatements roles_;
   cql::CqlServer cql_;
   ConsoleFace console_;
   std::unique_ptr<HttpServer> http_;

@@ -68,6 +68,7 @@ struct Node::Parts {
   std::unique_ptr<MetadataService> metadata;
   ClusterState cluster;
   datastore::Schema schema{cluster};
+  AccessState access;
   std::unique_ptr<Liveness> liveness;
   std::unique_ptr<datastore::ReplicaService> service;
   std::unique_ptr<datastore::Hints> hints;
@@ -100,6 +101,7 @@ struct Node::Parts {
   Task<Status> join();
   Task<void> campaign_early();
   Task<void> found_cluster();
+  Task<void> found_superuser();
   Task<void> announce_address();
   Task<void> rebuild();
   NodeState state() const;
@@ -278,6 +280,7 @@ void Node::Parts::make_services() {
   metadata = std::make_unique<MetadataService>(config.id, ports.executor, *rpc, *host, log.child("metadata"));
   metadata->state().add_section(ClusterState::section_name, cluster);
   metadata->state().add_section(datastore::Schema::section_name, schema);
+  metadata->state().add_section(AccessState::section_name, access);
   for (const auto& [name, section] : tuning.sections) metadata->state().add_section(name, *section);
   liveness = std::make_unique<Liveness>(config.id, ports.executor, *rpc, log.child("liveness"));
   rpc->handle(rpc_method::raft, [this](RpcRequest request) -> Task<Result<Bytes>> {
@@ -371,6 +374,22 @@ Task<void> Node::Parts::found_cluster() {
   }
 }
 
+/// Somebody must be able to log in to make the others.
+Task<void> Node::Parts::found_superuser() {
+  Role admin;
+  admin.name = admin_role;
+  admin.login = admin.superuser = true;
+  auto verifier = parse_verifier(config.admin);
+  if (!verifier) co_return log.error("no superuser is made: admin in node.toml: {}", verifier.error().message);
+  admin.password = std::move(*verifier);
+  while (!access.has_superuser()) {
+    auto made =
+        co_await metadata->propose(AccessState::section_name, AccessState::found(admin), ports.executor.now() + 5s);
+    if (made) log.info("role {} is the first superuser", admin.name);
+    if (!made) co_await sleep_for(100ms);
+  }
+}
+
 /// Tells the cluster where this node is now, where that differs from what it knows.
 Task<void> Node::Parts::announce_address() {
   while (true) {
@@ -417,6 +436,13 @@ Task<Status> Node::Parts::join() {
   for (const Instant until = ports.executor.now() + peers_patience; !all_up() && ports.executor.now() < until;)
     co_await sleep_for(poll);
   tasks.spawn(announce_address());
+  if (config.authentication && !config.admin.empty() && !access.has_superuser()) {
+    tasks.spawn(found_superuser());
+    // Who is told that the node serves may log in at once.
+    for (const Instant until = ports.executor.now() + metadata_patience;
+         !access.has_superuser() && ports.executor.now() < until;)
+      co_await sleep_for(poll);
+  }
   co_return Status{};
 }
 
@@ -550,6 +576,8 @@ NodeState Node::state() const { return parts_->state(); }
 const NodeConfig& Node::config() const { return parts_->config; }
 ClusterState& Node::cluster() { return parts_->cluster; }
 datastore::Schema& Node::schema() { return parts_->schema; }
+const AccessState& Node::access() const { return parts_->access; }
+const Audit& Node::audit() const { return parts_->tuning.audit; }
 MetadataService& Node::metadata() { return *parts_->metadata; }
 Liveness& Node::liveness() { return *parts_->liveness; }
 Rpc& Node::rpc() { return *parts_->rpc; }

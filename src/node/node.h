@@ -15,6 +15,8 @@
 #include "cluster/metadata_service.h"
 #include "datastore/anti_entropy.h"
 #include "datastore/coordinator.h"
+#include "gateway/access.h"
+#include "gateway/audit.h"
 #include "node/node_config.h"
 #include "node/node_host.h"
 #include "ports/clock.h"
@@ -30,6 +32,10 @@ struct NodePorts {
   Random& random;
   Network& network;
   Disk& disk;
+  /// What clients are served on, where that differs from `network`: TLS.
+  Network* client_network = nullptr;
+
+  Network& clients() const { return client_network ? *client_network : network; }
 };
 
 /// How a node uses its machine; not part of what the cluster is.
@@ -56,6 +62,8 @@ struct NodeTuning {
   /// The process around the node; null where there is none to speak of.
   NodeHost* host = nullptr;
   Defects defects;
+  /// Where logins and changes of schemas and users are recorded.
+  Audit audit;
 };
 
 enum class NodeState : uint8_t {
@@ -87,6 +95,8 @@ class Node {
   const NodeConfig& config() const;
   ClusterState& cluster();
   datastore::Schema& schema();
+  const AccessState& access() const;
+  const Audit& audit() const;
   MetadataService& metadata();
   Liveness& liveness();
   Rpc& rpc();

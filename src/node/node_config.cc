@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "gateway/scram.h"
+
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
@@ -50,9 +52,21 @@ class TableReader {
     return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be a number from 1 to {}", line(*node), key,
                 most);
   }
+  Result<bool> flag_or(std::string_view key, bool otherwise) {
+    known_.insert(key);
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return otherwise;
+    if (auto value = node->value_exact<bool>()) return *value;
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be true or false", line(*node), key);
+  }
   Result<uint16_t> port(std::string_view key) {
     TRY(uint32_t value, number(key, UINT16_MAX));
     return static_cast<uint16_t>(value);
+  }
+  const toml::table* table(std::string_view key) {
+    known_.insert(key);
+    const toml::node* node = table_.get(key);
+    return node == nullptr ? nullptr : node->as_table();
   }
   Result<const toml::array*> tables(std::string_view key) {
     TRY(const toml::node* node, find(key));
@@ -87,6 +101,47 @@ Result<NodePlace> read_place(TableReader& in) {
   return place;
 }
 
+Result<TlsConfig> read_tls(const toml::table* table) {
+  TlsConfig tls;
+  if (table == nullptr) return tls;
+  TableReader in(*table);
+  TRY(tls.certificate, in.text("certificate"));
+  TRY(tls.key, in.text("key"));
+  TRY(tls.ca, in.text_or("ca", tls.ca));
+  TRY(tls.client, in.text_or("client", tls.client));
+  TRY(tls.nodes, in.text_or("nodes", tls.nodes));
+  TRY_STATUS(in.no_others());
+  return tls;
+}
+
+std::string format_tls(const TlsConfig& tls) {
+  if (!tls.enabled()) return {};
+  return fmt::format("\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nca = \"{}\"\nclient = \"{}\"\nnodes = \"{}\"\n",
+                     tls.certificate, tls.key, tls.ca, tls.client, tls.nodes);
+}
+
+/// A path that TOML needs not escape.
+bool is_path(std::string_view path) {
+  return path.size() <= 4096 && std::ranges::none_of(path, [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\';
+         });
+}
+
+Status check_tls(const TlsConfig& tls) {
+  if (tls.client != "off" && tls.client != "optional" && tls.client != "required")
+    return fail(ErrorCode::invalid_argument, "tls.client '{}' must be off, optional or required", tls.client);
+  if (!is_path(tls.certificate) || !is_path(tls.key) || !is_path(tls.ca) || !is_path(tls.nodes))
+    return fail(ErrorCode::invalid_argument,
+                "paths in [tls] must be without quotes, backslashes and control characters");
+  if (tls.certificate.empty() != tls.key.empty())
+    return fail(ErrorCode::invalid_argument, "tls.certificate and tls.key belong together");
+  if (!tls.nodes.empty() && !tls.enabled())
+    return fail(ErrorCode::invalid_argument, "tls.nodes needs tls.certificate and tls.key");
+  if (tls.client != "off" && tls.ca.empty())
+    return fail(ErrorCode::invalid_argument, "tls.client = \"{}\" needs tls.ca, which signed them", tls.client);
+  return {};
+}
+
 std::string format_place(const NodePlace& place) {
   return fmt::format("datacenter = \"{}\"\nrack = \"{}\"\n", place.datacenter, place.rack);
 }
@@ -105,6 +160,13 @@ Result<MemberConfig> read_member(const toml::table& table) {
 
 }  // namespace
 
+bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
+
+Address NodeConfig::http() const {
+  const bool open = !authentication || insecure || is_loopback(address);
+  return {open ? address : "127.0.0.1", http_port};
+}
+
 Status check_node_config(const NodeConfig& config) {
   auto invalid = [](const std::string& what) { return fail(ErrorCode::invalid_argument, "{}", what); };
   if (!config.id) return invalid("node_id must not be 0");
@@ -120,6 +182,9 @@ Status check_node_config(const NodeConfig& config) {
   const auto levels = {"debug", "info", "warning", "error"};
   if (std::ranges::none_of(levels, [&](std::string_view level) { return level == config.log_level; }))
     return invalid(fmt::format("log_level '{}' must be debug, info, warning or error", config.log_level));
+  if (!config.admin.empty() && !parse_verifier(config.admin))
+    return invalid("admin must be a password's verifier, as asterism up writes it");
+  TRY_STATUS(check_tls(config.tls));
   std::set<NodeId> ids;
   std::set<std::string> names;
   bool has_self = false;
@@ -133,6 +198,25 @@ Status check_node_config(const NodeConfig& config) {
     return invalid(
         fmt::format("the members do not contain node '{}' itself, or differ from its settings", config.name));
   return {};
+}
+
+Status check_exposure(const NodeConfig& config) {
+  if (config.insecure || is_loopback(config.address)) return {};
+  std::string wrong;
+  if (!config.authentication) wrong += "\n  Anybody there could read and write everything: set authentication = true.";
+  if (!config.tls.enabled())
+    wrong += "\n  Passwords and data would be readable on their way: add [tls] with certificate and key.";
+  if (config.tls.nodes.empty())
+    wrong += fmt::format(
+        "\n  Anybody who reaches {} could speak as a node: add nodes = \"ca.pem\" to [tls], an authority "
+        "that signs\n  nothing but nodes.",
+        config.rpc().to_string());
+  if (wrong.empty()) return {};
+  return fail(
+      ErrorCode::invalid_argument,
+      "{} would listen on {}, which is not a loopback address.{}\n  If all that is as you want it, set insecure "
+      "= true in node.toml, or start it with --insecure.",
+      config.name, config.address, wrong);
 }
 
 Result<NodeConfig> parse_node_config(std::string_view text) {
@@ -151,6 +235,10 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.rpc_port, in.port("rpc_port"));
   TRY(config.log_level, in.text("log_level"));
   TRY(config.place, read_place(in));
+  TRY(config.authentication, in.flag_or("authentication", config.authentication));
+  TRY(config.admin, in.text_or("admin", config.admin));
+  TRY(config.insecure, in.flag_or("insecure", config.insecure));
+  TRY(config.tls, read_tls(in.table("tls")));
   TRY(const toml::array* members, in.tables("member"));
   TRY_STATUS(in.no_others());
   for (const toml::node& member : *members) {
@@ -169,6 +257,10 @@ std::string format_node_config(const NodeConfig& config) {
   text += fmt::format("address = \"{}\"\ncql_port = {}\nhttp_port = {}\nrpc_port = {}\nlog_level = \"{}\"\n",
                       config.address, config.cql_port, config.http_port, config.rpc_port, config.log_level);
   text += format_place(config.place);
+  if (config.authentication) text += "authentication = true\n";
+  if (!config.admin.empty()) text += fmt::format("admin = \"{}\"\n", config.admin);
+  if (config.insecure) text += "insecure = true\n";
+  text += format_tls(config.tls);
   for (const MemberConfig& member : config.seeds)
     text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n{}", member.id,
                         member.name, member.address, member.rpc_port, format_place(member.place));

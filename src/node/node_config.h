@@ -12,6 +12,7 @@
 
 namespace asterism {
 
+inline constexpr const char* admin_role = "admin";
 inline const NodePlace default_place{"dc1", "rack1"};
 
 /// A node that the cluster was founded with.
@@ -26,6 +27,21 @@ struct MemberConfig {
   bool operator==(const MemberConfig&) const = default;
 };
 
+/// Files in PEM; a relative path starts in the node's folder.
+struct TlsConfig {
+  std::string certificate, key;  // empty: no TLS
+  std::string ca;                // who may have signed clients' certificates
+  std::string client = "off";    // whether clients show one: off, optional, required
+  /// Who signed every node's certificate, and nobody else's: nodes then speak TLS with one another and show theirs. The
+  /// same on every node. Empty: they speak plainly.
+  std::string nodes;
+
+  bool enabled() const { return !certificate.empty(); }
+  bool operator==(const TlsConfig&) const = default;
+};
+
+bool is_loopback(std::string_view address);
+
 struct NodeConfig {
   NodeId id;                // never 0, never changes
   std::string name;         // 1 to 64 of [a-z0-9-]; unique in the cluster
@@ -39,15 +55,29 @@ struct NodeConfig {
   NodePlace place = default_place;
   std::vector<MemberConfig> seeds;  // all founding members, this node included, in order of their ids
   std::string log_level = "info";   // debug, info, warning or error
+  /// Clients must log in. The same on every node.
+  bool authentication = false;
+  /// The password of role `admin_role` in the form of RFC 5803 (gateway/scram.h), for a cluster in which no superuser
+  /// can log in yet; afterwards it means nothing.
+  std::string admin;
+
+  /// Of the ports for clients, CQL and HTTP, and of the one between nodes.
+  TlsConfig tls;
+  /// Listens on an address that others reach although something there is not protected.
+  bool insecure = false;
 
   Address cql() const { return {address, cql_port}; }
-  Address http() const { return {address, http_port}; }
+  /// On 127.0.0.1 where clients must log in and others could reach the address: HTTP knows no login.
+  Address http() const;
   Address rpc() const { return {address, rpc_port}; }
   bool operator==(const NodeConfig&) const = default;
 };
 
 /// Checks that the names, addresses and members make sense. Errors: invalid_argument naming the setting.
 Status check_node_config(const NodeConfig& config);
+/// What others could do to the node at its address, and how to prevent it; refused unless `insecure`. Nothing is wrong
+/// with loopback addresses. Errors: invalid_argument.
+Status check_exposure(const NodeConfig& config);
 /// Strict: unknown or missing settings and wrong types are errors (invalid_argument with line and name).
 Result<NodeConfig> parse_node_config(std::string_view toml);
 /// TOML that parse_node_config reads back to the same configuration.

@@ -74,5 +74,69 @@ TEST(NodeConfig, RefusesMembersThatLackTheNodeOrAreThereTwice) {
   EXPECT_FALSE(check_node_config(config));
 }
 
+NodeConfig guarded() {
+  NodeConfig config = example();
+  config.authentication = config.insecure = true;
+  config.admin =
+      "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+      "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+  config.tls = {"node.pem", "node.key", "/etc/ssl/ca.pem", "required", "ca.pem"};
+  return config;
+}
+
+TEST(NodeConfig, KeepsWhatGuardsIt) {
+  auto read = parse_node_config(format_node_config(guarded()));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, guarded());
+}
+
+TEST(NodeConfig, RefusesGuardsThatMakeNoSense) {
+  auto refused = [](auto change) {
+    NodeConfig config = guarded();
+    change(config);
+    return !check_node_config(config).has_value();
+  };
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.admin = "secret"; }));
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.tls.client = "maybe"; }));
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.tls.ca.clear(); }));
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.tls.key.clear(); }));
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.tls.certificate = config.tls.key = config.tls.ca = ""; }));
+  EXPECT_TRUE(refused([](NodeConfig& config) { config.tls.key = "a\"b"; }));
+  const std::string text = format_node_config(guarded());
+  EXPECT_FALSE(parse_node_config("authentication = 1\n" + format_node_config(example())));
+  std::string unknown = text;
+  unknown.replace(unknown.find("client ="), 8, "cleint =");
+  auto read = parse_node_config(unknown);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("unknown setting cleint"), std::string::npos) << read.error().message;
+}
+
+TEST(NodeConfig, OtherAddressesThanLoopbackSayWhatIsUnprotected) {
+  NodeConfig config = example();
+  EXPECT_TRUE(check_exposure(config));
+  config.address = "::1";
+  EXPECT_TRUE(check_exposure(config));
+  for (const char* address : {"0.0.0.0", "192.0.2.1", "::", "12.7.0.1"}) {
+    config = example();
+    config.address = address;
+    Status exposed = check_exposure(config);
+    ASSERT_FALSE(exposed) << address;
+    for (const char* part : {address, "authentication = true", "[tls]", "insecure = true"})
+      EXPECT_NE(exposed.error().message.find(part), std::string::npos) << exposed.error().message;
+    config.insecure = true;
+    EXPECT_TRUE(check_exposure(config));
+  }
+  config = guarded();
+  config.address = "192.0.2.1";
+  EXPECT_EQ(config.http().host, "192.0.2.1");
+  config.insecure = false;
+  EXPECT_TRUE(check_exposure(config));
+  EXPECT_EQ(config.http().host, "127.0.0.1") << "it knows no login";
+  config.tls.nodes.clear();
+  Status exposed = check_exposure(config);
+  ASSERT_FALSE(exposed) << "nodes would not authenticate one another";
+  EXPECT_EQ(exposed.error().message.find("authentication = true"), std::string::npos) << exposed.error().message;
+}
+
 }  // namespace
 }  // namespace asterism

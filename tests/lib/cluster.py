@@ -14,6 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ASTERISM = os.environ.get("ASTERISM", str(ROOT / "build" / "release" / "asterism"))
 # Ports of their own, so that a cluster of the developer's is not in the way.
 PORT_OFFSET = int(os.environ.get("ASTERISM_TEST_PORT_OFFSET", 10000))
+# For a second cluster beside the first.
+OTHER_PORT_OFFSET = PORT_OFFSET + 500
 
 
 def wait_until(condition, seconds, what):
@@ -54,11 +56,14 @@ def command(*arguments, timeout=60):
 
 class Cluster:
     """Nodes count from 0. Where the test fails, the folder stays and the ends of the logs are shown. `options` are more
-    of what `asterism up` takes: racks=3."""
+    of what `asterism up` takes: racks=3, authentication=True."""
 
-    def __init__(self, data, nodes=3, **options):
+    def __init__(self, data, nodes=3, port_offset=PORT_OFFSET, **options):
+        self.port_offset = port_offset
         self.data = pathlib.Path(data)
-        self.options = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        self.options = []
+        for name, value in options.items():
+            self.options += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
         self.count = nodes
         self.nodes = []
         self.events = []
@@ -74,7 +79,7 @@ class Cluster:
         errors = open(self.data.parent / (self.data.name + ".up.log"), "ab")
         self.up = subprocess.Popen(
             [ASTERISM, "up", "--json", "--nodes", str(self.count), "--data", str(self.data), "--port-offset",
-             str(PORT_OFFSET), *self.options], stdout=subprocess.PIPE, stderr=errors, text=True)
+             str(self.port_offset), *self.options], stdout=subprocess.PIPE, stderr=errors, text=True)
         errors.close()
         line = self.up.stdout.readline()
         assert line, f"up ended with {self.up.wait(10)}: " + self.log_tails()

@@ -69,7 +69,7 @@ class NamespaceCluster:
         folder = self.data / f"n{k}"
         folder.mkdir(parents=True)
         text = (f'node_id = {k}\nname = "n{k}"\ncluster_name = "asterism"\naddress = "{NETWORK}.{k}"\ncql_port = 9042\n'
-                'http_port = 7070\nrpc_port = 7000\nlog_level = "info"\n')
+                'http_port = 7070\nrpc_port = 7000\nlog_level = "info"\ninsecure = true\n')
         for other in (1, 2, 3):
             text += f'\n[[member]]\nid = {other}\nname = "n{other}"\naddress = "{NETWORK}.{other}"\nrpc_port = 7000\n'
         (folder / "node.toml").write_text(text)

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "gateway/permission.h"
+
 namespace asterism::cql {
 
 /// Where something starts in the statement: line and column, in bytes, both from 1.
@@ -144,6 +146,60 @@ struct Truncate {
 struct Unsupported {
   std::string what;  // "CREATE MATERIALIZED VIEW"
   QualifiedName name;
+};
+
+// ------------------------------------------------------------------------------------------- statements about users
+
+/// What PASSWORD, LOGIN and the like say; unset where they were not written.
+struct RoleOptions {
+  std::optional<std::string> password = {};
+  std::optional<bool> superuser = {}, login = {};
+  std::optional<Term> options = {};  // Term::Kind::map of constants
+};
+struct CreateRole {
+  std::string name;
+  bool if_not_exists = false;
+  RoleOptions options;  // CREATE USER sets login
+};
+struct AlterRole {
+  std::string name;
+  bool if_exists = false;
+  RoleOptions options;
+};
+struct DropRole {
+  std::string name;
+  bool if_exists = false;
+};
+struct GrantRole {
+  std::string role, member;
+  bool revoke = false;
+};
+
+struct ResourceName {
+  enum class Kind : uint8_t { all_keyspaces, keyspace, table, all_roles, role };
+  Kind kind = Kind::table;
+  QualifiedName name;  // of the table; a keyspace or role: in name.name
+};
+struct GrantPermissions {
+  PermissionSet permissions;  // of ALL: every one
+  ResourceName on;
+  std::string role;
+  bool revoke = false;
+};
+struct ListRoles {
+  bool users = false;  // LIST USERS
+  std::optional<std::string> of;
+  bool recursive = true;
+};
+struct ListPermissions {
+  PermissionSet permissions;
+  std::optional<ResourceName> on;
+  std::optional<std::string> of;
+  bool recursive = true;
+};
+
+struct RoleStatement {
+  std::variant<CreateRole, AlterRole, DropRole, GrantRole, GrantPermissions, ListRoles, ListPermissions> body;
 };
 
 // -------------------------------------------------------------------------------------------------- data statements
@@ -316,7 +372,7 @@ struct Describe {
 
 struct Statement {
   std::variant<Select, Insert, Update, Delete, Batch, Use, CreateKeyspace, AlterKeyspace, DropKeyspace, CreateTable,
-               AlterTable, DropTable, Truncate, Describe, Unsupported>
+               AlterTable, DropTable, Truncate, RoleStatement, Describe, Unsupported>
       body;
   std::vector<BindMarker> markers;
 };

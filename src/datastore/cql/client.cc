@@ -73,8 +73,9 @@ Task<Status> CqlClient::start_up(Instant deadline) {
   const wire::RequestMessage message = std::move(startup);
   CO_TRY(auto reply, co_await call(message, deadline));
   if (const auto* error = reply.error()) co_return fail(ErrorCode::invalid_argument, "{}", error->message);
-  if (reply.get<wire::Ready>() == nullptr)
-    co_return fail(ErrorCode::unsupported, "the server wants authentication, which is not offered");
+  const bool wants_login = reply.get<wire::Authenticate>() != nullptr;
+  if (!wants_login && reply.get<wire::Ready>() == nullptr)
+    co_return fail(ErrorCode::corrupt, "the server answered STARTUP with something else");
   if (options_.version == wire::Version::v5) {
     decoder_.enable_segments(options_.compression);
     encoder_.enable_segments(options_.compression);
@@ -82,6 +83,17 @@ Task<Status> CqlClient::start_up(Instant deadline) {
     decoder_.set_compression(options_.compression);
     encoder_.set_compression(options_.compression);
   }
+  if (wants_login) CO_TRY_STATUS(co_await log_in(deadline));
+  co_return Status{};
+}
+
+Task<Status> CqlClient::log_in(Instant deadline) {
+  const Bytes token = Bytes(1, '\0') + options_.user + Bytes(1, '\0') + options_.password;
+  const wire::RequestMessage message = wire::AuthResponse{BytesView(token)};
+  CO_TRY(auto reply, co_await call(message, deadline));
+  if (const auto* error = reply.error()) co_return fail(ErrorCode::unauthorized, "{}", error->message);
+  if (reply.get<wire::AuthSuccess>() == nullptr)
+    co_return fail(ErrorCode::corrupt, "the server answered AUTH_RESPONSE with something else");
   co_return Status{};
 }
 

@@ -17,7 +17,8 @@ struct CqlClientOptions {
   wire::Version version = wire::Version::v5;
   wire::Compression compression = wire::Compression::none;
   uint32_t body_size_max = 256 << 20;
-  uint32_t requests_max = 16'384;  // under way; more fail as overloaded
+  uint32_t requests_max = 16'384;        // under way; more fail as overloaded
+  std::string user = {}, password = {};  // for servers that want a login
 };
 
 /// An answer with the bytes that it points into.
@@ -87,6 +88,7 @@ class CqlClient {
  private:
   CqlClient(Executor& executor, std::unique_ptr<Stream> stream, CqlClientOptions options);
   Task<Status> start_up(Instant deadline);
+  Task<Status> log_in(Instant deadline);
   Task<void> read_loop();
   Task<void> write_loop();
   Status take(wire::Envelope envelope);

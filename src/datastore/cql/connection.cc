@@ -19,6 +19,9 @@ constexpr size_t kept_capacity_max = 64 << 10;
 // How long a client that made an error may take to read about it, and how much of what it still sends is thrown away.
 constexpr Duration part_time = 500ms;
 constexpr size_t part_bytes_max = 4 << 20;
+// Of a request before its client has logged in.
+constexpr uint32_t stranger_body_size_max = 64 << 10;
+constexpr const char* authenticator_name = "org.apache.cassandra.auth.PasswordAuthenticator";
 
 wire::Supported supported() {
   return {{{"CQL_VERSION", {std::string(cql_version)}},
@@ -34,6 +37,20 @@ wire::EventType type_of(const wire::Event& event) {
   return types[event.change.index()];
 }
 
+/// The message of SASL PLAIN (RFC 4616): [authzid] 0 authcid 0 passwd.
+struct PlainCredentials {
+  std::string name, password;
+};
+std::optional<PlainCredentials> decode_plain(BytesView token) {
+  const size_t first = token.find('\0');
+  const size_t second = first == BytesView::npos ? first : token.find('\0', first + 1);
+  if (second == BytesView::npos) return std::nullopt;
+  const BytesView acts_for = token.substr(0, first), name = token.substr(first + 1, second - first - 1);
+  // Nobody acts for somebody else here.
+  if (name.empty() || (!acts_for.empty() && acts_for != name)) return std::nullopt;
+  return PlainCredentials{std::string(name), std::string(token.substr(second + 1))};
+}
+
 bool equals_ignoring_case(BytesView a, BytesView b) {
   return std::ranges::equal(a, b, [](char x, char y) { return (x | 0x20) == (y | 0x20); });
 }
@@ -44,12 +61,18 @@ Connection::Connection(CqlServer& server, std::unique_ptr<Stream> stream)
     : server_(server),
       stream_(std::move(stream)),
       decoder_({wire::Direction::request, wire::max_version, server.options_.body_size_max}),
-      backlog_timer_(server.executor_) {}
+      backlog_timer_(server.executor_),
+      login_timer_(server.executor_) {
+  if (!server.access_.required) return;
+  decoder_.set_body_size_max(stranger_body_size_max);
+  login_timer_.arm(server.executor_.now() + server.options_.login_time_max, [this] { close(); });
+}
 
 void Connection::close() {
   if (std::exchange(closed_, true)) return;
   stream_->close();
   backlog_timer_.cancel();
+  login_timer_.cancel();
   framed_ = unframed_ = Bytes();
   room_.wake_all();
   sent_.wake_all();
@@ -70,9 +93,10 @@ Task<void> Connection::run() {
     server_.counters_.bytes_received += bytes->size();
     // Most connections are idle, and a read under way may hold its buffer.
     read_bytes = bytes->size() == read_bytes ? std::min(2 * read_bytes, read_bytes_most) : read_bytes_least;
+    if (parting_) continue;
     decoder_.feed(*bytes);
     *bytes = Bytes();
-    while (!closed_) {
+    while (!closed_ && !parting_) {
       while (!has_room() && !closed_) co_await room_.wait();
       auto envelope = decoder_.next();
       if (envelope && !*envelope) break;
@@ -128,6 +152,8 @@ bool Connection::take(wire::Envelope envelope) {
     send(supported(), header.stream);
   } else if (auto* startup = std::get_if<wire::Startup>(&message)) {
     start_up(*startup, header.stream);
+  } else if (auto* response = std::get_if<wire::AuthResponse>(&message)) {
+    authenticate(*response, header.stream);
   } else if (auto* registration = std::get_if<wire::Register>(&message)) {
     for (auto type : registration->events) events_ |= event_bit(type);
     send(wire::Ready{}, header.stream);
@@ -139,14 +165,16 @@ bool Connection::take(wire::Envelope envelope) {
 
 bool Connection::check_state(const Work& work) {
   const auto& message = work.request.message;
-  const auto opcode = work.envelope.header.opcode;
-  const bool startup = std::holds_alternative<wire::Startup>(message);
-  const bool fits = std::holds_alternative<wire::Options>(message) ||
-                    (startup != ready_ && !std::holds_alternative<wire::AuthResponse>(message));
-  if (fits) return true;
+  State wanted = State::ready;
+  if (std::holds_alternative<wire::Startup>(message)) wanted = State::starting;
+  if (std::holds_alternative<wire::AuthResponse>(message)) wanted = State::authenticating;
+  if (state_ == wanted || std::holds_alternative<wire::Options>(message)) return true;
+  static constexpr std::string_view expected[] = {"STARTUP or OPTIONS", "AUTH_RESPONSE or OPTIONS",
+                                                  "nothing before the login is decided",
+                                                  "a request: the connection has been started"};
   send_error(CqlErrorCode::protocol_error,
-             fmt::format("Unexpected message {}, expecting {}", to_string(opcode),
-                         ready_ ? "a request: the connection has been started" : "STARTUP or OPTIONS"),
+             fmt::format("Unexpected message {}, expecting {}", to_string(work.envelope.header.opcode),
+                         expected[static_cast<size_t>(state_)]),
              work.envelope.header.stream);
   return false;
 }
@@ -169,8 +197,13 @@ void Connection::start_up(const wire::Startup& startup, int16_t stream) {
       return send_error(CqlErrorCode::protocol_error, fmt::format("Unknown compression algorithm: {}", *name), stream);
     compression = wire::Compression::lz4;
   }
-  ready_ = true;
-  send(wire::Ready{}, stream);
+  if (server_.access_.required) {
+    state_ = State::authenticating;
+    send(wire::Authenticate{authenticator_name}, stream);
+  } else {
+    state_ = State::ready;
+    send(wire::Ready{}, stream);
+  }
   // What was answered so far travels bare.
   encoder_.encode(unframed_, framed_);
   unframed_.clear();
@@ -181,6 +214,38 @@ void Connection::start_up(const wire::Startup& startup, int16_t stream) {
     decoder_.set_compression(compression);
     encoder_.set_compression(compression);
   }
+}
+
+void Connection::authenticate(const wire::AuthResponse& response, int16_t stream) {
+  auto credentials = decode_plain(response.token.value_or(BytesView()));
+  if (!credentials) {
+    send_error(CqlErrorCode::bad_credentials, "The credentials are not those of SASL PLAIN", stream);
+    return dismiss();
+  }
+  state_ = State::logging_in;
+  server_.tasks_.spawn(
+      log_in(shared_from_this(), std::move(credentials->name), std::move(credentials->password), stream));
+}
+
+Task<void> Connection::log_in([[maybe_unused]] std::shared_ptr<Connection> self, std::string name, std::string password,
+                              int16_t stream) {
+  Status outcome = co_await server_.access_.authenticator.log_in(name, std::move(password), stream_->remote_address());
+  if (closed_) co_return;
+  if (!outcome) {
+    const bool wrong = outcome.error().code == ErrorCode::unauthorized;
+    send_error(wrong ? CqlErrorCode::bad_credentials : CqlErrorCode::overloaded, outcome.error().message, stream);
+    co_return dismiss();
+  }
+  state_ = State::ready;
+  login_timer_.cancel();
+  decoder_.set_body_size_max(server_.options_.body_size_max);
+  principal_.emplace(server_.access_.state, std::move(name));
+  send(wire::AuthSuccess{}, stream);
+}
+
+void Connection::dismiss() {
+  parting_ = true;
+  backlog_timer_.arm(server_.executor_.now() + part_time, [this] { close(); });
 }
 
 void Connection::start(std::unique_ptr<Work> work) {

@@ -46,6 +46,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool take_error(const Error& error);
   bool check_state(const Work& work);
   void start_up(const wire::Startup& startup, int16_t stream);
+  void authenticate(const wire::AuthResponse& response, int16_t stream);
+  Task<void> log_in(std::shared_ptr<Connection> self, std::string name, std::string password, int16_t stream);
+  /// Answers nothing more, and closes once the client had time to read why.
+  void dismiss();
   void start(std::unique_ptr<Work> work);
   Task<void> run_request(std::shared_ptr<Connection> self, std::unique_ptr<Work> work);
   /// Lets the client read why it is closed before it is.
@@ -56,6 +60,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Task<void> run_execute(wire::Execute& request, int16_t stream, Ran& ran);
   Task<void> run_batch(const wire::Batch& batch, int16_t stream, Ran& ran);
   void run_prepare(const wire::Prepare& request, int16_t stream);
+  Task<void> run_role_statement(const RoleStatement& statement, std::string_view keyspace, int16_t stream, Ran& ran);
+  void audit_change(const Plan& plan, const Outcome& outcome) const;
+  const Principal* principal() const { return principal_ ? &*principal_ : nullptr; }
   Answer<PreparedPtr> find_prepared(BytesView id);
   Answer<QueryOptions> options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream) const;
   void describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream, Ran& ran);
@@ -77,10 +84,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   wire::FrameDecoder decoder_;
   wire::FrameEncoder encoder_;
   std::optional<wire::Version> version_;
-  bool ready_ = false, closed_ = false;
+  enum class State : uint8_t { starting, authenticating, logging_in, ready };
+  State state_ = State::starting;
+  bool closed_ = false;
   bool parting_ = false;  // nothing more is taken; backlog_timer_ closes
   uint8_t events_ = 0;    // bits by EventType
   std::string keyspace_;
+  std::optional<Principal> principal_;  // where logging in is required: from then on
 
   uint32_t requests_ = 0;
   size_t request_bytes_ = 0;
@@ -98,6 +108,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::optional<Instant> answer_waits_since_;
   WaitQueue sent_;
   Timer backlog_timer_;
+  Timer login_timer_;
 };
 
 }  // namespace asterism::cql

@@ -4,6 +4,8 @@
 #include "datastore/cql/connection.h"
 #include "datastore/cql/describe.h"
 #include "datastore/cql/parser.h"
+#include "datastore/cql/plan_schema.h"
+#include "datastore/cql/roles.h"
 
 namespace asterism::cql {
 
@@ -61,6 +63,7 @@ Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParame
   options.deadline = server_.executor_.now() + limit_of(plan, server_.options_);
   options.version = version();
   options.stream = stream;
+  options.principal = principal();
   return options;
 }
 
@@ -70,12 +73,38 @@ Task<void> Connection::run_query(wire::Query& query, int16_t stream, Ran& ran) {
   if (!statement) co_return send(std::move(statement.error()), stream);
   if (auto* description = std::get_if<Describe>(&statement->body))
     co_return describe_to_client(*description, keyspace, stream, ran);
+  if (auto* roles = std::get_if<RoleStatement>(&statement->body))
+    co_return co_await run_role_statement(*roles, keyspace, stream, ran);
   auto plan = make_plan(*statement, keyspace, server_.statements_.catalog());
   if (!plan) co_return send(std::move(plan.error()), stream);
   ran.kind = kind_of(**plan);
   auto options = options_for(**plan, query.parameters, stream);
   if (!options) co_return send(std::move(options.error()), stream);
-  deliver(co_await server_.statements_.execute(std::move(*plan), std::move(*options)), stream, ran);
+  Outcome outcome = co_await server_.statements_.execute(*plan, std::move(*options));
+  audit_change(**plan, outcome);
+  deliver(std::move(outcome), stream, ran);
+}
+
+void Connection::audit_change(const Plan& plan, const Outcome& outcome) const {
+  const auto* schema = std::get_if<std::shared_ptr<const SchemaPlan>>(&plan.body);
+  if (schema == nullptr) return;
+  const auto* error = std::get_if<wire::ErrorResponse>(&outcome.body);
+  server_.access_.authenticator.audit().change(
+      principal_ ? principal_->role() : "", stream_->remote_address(), summary(**schema),
+      error ? Status(fail(ErrorCode::internal, "{}", error->message)) : Status());
+}
+
+Task<void> Connection::run_role_statement(const RoleStatement& statement, std::string_view keyspace, int16_t stream,
+                                          Ran& ran) {
+  ran.kind = StatementKind::schema;
+  RoleRequest request;
+  request.principal = principal();
+  request.from = stream_->remote_address();
+  request.keyspace = keyspace;
+  request.deadline = server_.executor_.now() + server_.options_.schema_timeout;
+  request.version = version();
+  request.stream = stream;
+  deliver(co_await server_.roles_.execute(statement, std::move(request)), stream, ran);
 }
 
 void Connection::run_prepare(const wire::Prepare& request, int16_t stream) {
@@ -84,6 +113,9 @@ void Connection::run_prepare(const wire::Prepare& request, int16_t stream) {
   if (!statement) return send(std::move(statement.error()), stream);
   if (std::holds_alternative<Describe>(statement->body))
     return send_error(CqlErrorCode::invalid, "DESCRIBE statements cannot be prepared", stream);
+  // What is prepared can be read in system.prepared_statements, and these may hold passwords.
+  if (std::holds_alternative<RoleStatement>(statement->body))
+    return send_error(CqlErrorCode::invalid, "Statements about roles cannot be prepared", stream);
   if (is_fully_qualified(*statement)) keyspace.clear();
   auto plan = make_plan(*statement, keyspace, server_.statements_.catalog());
   if (!plan) return send(std::move(plan.error()), stream);
@@ -118,7 +150,9 @@ Task<void> Connection::run_execute(wire::Execute& request, int16_t stream, Ran& 
     else
       options->skip_metadata = request.parameters.skip_metadata;
   }
-  deliver(co_await server_.statements_.execute(statement.plan, std::move(*options)), stream, ran);
+  Outcome outcome = co_await server_.statements_.execute(statement.plan, std::move(*options));
+  audit_change(*statement.plan, outcome);
+  deliver(std::move(outcome), stream, ran);
 }
 
 Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream, Ran& ran) {
@@ -147,6 +181,7 @@ Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream, Ran& 
   options.deadline = server_.executor_.now() + server_.options_.write_timeout;
   options.version = version();
   options.stream = stream;
+  options.principal = principal();
   deliver(co_await server_.statements_.execute_batch(batch.type, std::move(entries), std::move(options)), stream, ran);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/metadata_log.h"
 #include "datastore/cql/plan_schema.h"
 #include "datastore/cql/plan_write.h"
 
@@ -44,7 +45,27 @@ int64_t StatementExecutor::now_s(const QueryOptions& options) const {
   return options.now_in_seconds ? *options.now_in_seconds : clock_.wall_now().us / 1'000'000;
 }
 
+wire::ErrorResponse unauthorized(std::string text) { return {wire::CqlErrorCode::unauthorized, std::move(text), {}}; }
+
+wire::ErrorResponse no_permission(const Principal& principal, const Need& need) {
+  return unauthorized(fmt::format("User {} has no {} permission on {} or any of its parents", principal.role(),
+                                  permission_name(need.permission), resource_name(need.resource)));
+}
+
+std::optional<wire::ErrorResponse> StatementExecutor::refusal(const Plan& plan, const Principal* principal) const {
+  if (principal == nullptr) {
+    if (!principals_required_) return std::nullopt;
+    return unauthorized("You have not logged in");
+  }
+  const Rights& rights = principal->rights();
+  if (!rights.login) return unauthorized(fmt::format("User {} may not log in any more", principal->role()));
+  for (const Need& need : plan.needs)
+    if (!rights.allow(need.permission, need.resource)) return no_permission(*principal, need);
+  return std::nullopt;
+}
+
 Task<Outcome> StatementExecutor::execute(PlanPtr plan, QueryOptions options) {
+  if (auto error = refusal(*plan, options.principal)) co_return refused(std::move(*error));
   if (options.values.size() != plan->bind_markers.size()) {
     co_return refused(invalid("Invalid amount of bind variables").error());
   }
@@ -60,7 +81,12 @@ Task<Outcome> StatementExecutor::change_schema(PlanPtr plan, QueryOptions option
   auto step = make_schema_step(schema_plan, catalog_, random_, next_timestamp_us());
   if (!step) co_return refused(std::move(step.error()));
   if (!step->command.empty()) {
-    auto applied = co_await changes_.propose(std::move(step->command), options.deadline);
+    const Bytes then = access_command(schema_plan, options.principal);
+    const char* section = datastore::Schema::section_name;
+    Bytes record = then.empty()
+                       ? MetadataState::encode_record(section, step->command)
+                       : MetadataState::encode_records(section, step->command, AccessState::section_name, then);
+    auto applied = co_await changes_.propose(std::move(record), options.deadline);
     if (!applied) {
       const ErrorCode code = applied.error().code;
       // Another node may have been first.

@@ -11,6 +11,7 @@
 #include "datastore/cql/request.h"
 #include "datastore/cql/rows.h"
 #include "datastore/table_service.h"
+#include "gateway/access.h"
 #include "ports/clock.h"
 #include "ports/random.h"
 
@@ -22,6 +23,8 @@ namespace asterism::cql {
 
 /// What a request says beside its statement.
 struct QueryOptions {
+  /// Who asks, where somebody logged in; must outlive the execution.
+  const Principal* principal = nullptr;
   wire::Consistency consistency = wire::Consistency::one;
   std::optional<wire::Consistency> serial_consistency;
   /// In the order of the markers; the views must outlive the execution. See bind_by_name.
@@ -58,12 +61,13 @@ struct BatchEntry {
   std::vector<wire::Value> values;
 };
 
-/// How schema commands take effect.
+/// How changes of schemas and users take effect.
 class SchemaChanges {
  public:
   virtual ~SchemaChanges() = default;
-  /// Completes once the command is applied on this node. Errors: as MetadataService::propose.
-  virtual Task<Result<Bytes>> propose(Bytes command, Instant deadline) = 0;
+  /// Completes once the record (MetadataState::encode_record) is applied on this node. Errors: as
+  /// MetadataService::propose.
+  virtual Task<Result<Bytes>> propose(Bytes record, Instant deadline) = 0;
 };
 std::unique_ptr<SchemaChanges> make_schema_changes(MetadataService& metadata);
 
@@ -74,6 +78,11 @@ class StatementExecutor {
                     Random& random);
 
   const Catalog& catalog() const { return catalog_; }
+
+  /// From now on nothing is executed for those who have not logged in.
+  void require_principals() { principals_required_ = true; }
+  /// Why `principal` may not execute the plan; null stands for somebody who has not logged in. execute() asks itself.
+  std::optional<wire::ErrorResponse> refusal(const Plan& plan, const Principal* principal) const;
 
   /// SELECT, INSERT, UPDATE, DELETE, BATCH, USE and schema statements.
   Task<Outcome> execute(PlanPtr plan, QueryOptions options);
@@ -97,7 +106,12 @@ class StatementExecutor {
   const Clock& clock_;
   Random& random_;
   int64_t last_timestamp_us_ = 0;
+  bool principals_required_ = false;
 };
+
+/// Unauthorized (0x2100), in Cassandra's words.
+wire::ErrorResponse unauthorized(std::string text);
+wire::ErrorResponse no_permission(const Principal& principal, const Need& need);
 
 /// Puts values that were sent with names into the order of the plan's markers. Errors: invalid, as Cassandra.
 Answer<std::vector<wire::Value>> bind_by_name(const Plan& plan, const std::vector<wire::Value>& values,

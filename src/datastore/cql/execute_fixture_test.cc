@@ -109,11 +109,13 @@ Task<Served<ReadPage>> MemoryTables::read(TablePtr, ReadCommand command, datasto
 }
 
 Fixture::Fixture() {
+  metadata_.add_section(datastore::Schema::section_name, schema_);
+  metadata_.add_section(AccessState::section_name, access_);
   EXPECT_EQ(run("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"),
             "applied");
 }
 
-Task<Result<Bytes>> Fixture::propose(Bytes command, Instant) { co_return schema_.apply(++schema_index_, command); }
+Task<Result<Bytes>> Fixture::propose(Bytes record, Instant) { co_return metadata_.apply(++schema_index_, record); }
 
 PlanPtr Fixture::plan(std::string_view text) {
   auto made = make_plan(text, keyspace_, executor_.catalog());

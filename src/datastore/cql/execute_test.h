@@ -78,13 +78,15 @@ class Fixture : public ::testing::Test, public SchemaChanges {
     return std::move(*result);
   }
 
-  Task<Result<Bytes>> propose(Bytes command, Instant deadline) override;
+  Task<Result<Bytes>> propose(Bytes record, Instant deadline) override;
 
   TestClock clock_;
   TestRandom random_;
   asterism::Executor loop_{clock_};
   ClusterState cluster_;
   datastore::Schema schema_{cluster_};
+  AccessState access_;
+  MetadataState metadata_;
   uint64_t schema_index_ = 0;
   VirtualTables virtual_tables_;
   MemoryTables tables_;

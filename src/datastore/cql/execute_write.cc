@@ -121,6 +121,7 @@ Task<Outcome> StatementExecutor::execute_batch(wire::BatchType type, std::vector
   if (auto error = check_write_level(options.consistency)) co_return Outcome{std::move(*error), {}};
   if (type == wire::BatchType::counter) co_return Outcome{invalid("Counters are not supported yet").error(), {}};
   for (const BatchEntry& entry : entries) {
+    if (auto error = refusal(*entry.plan, options.principal)) co_return Outcome{std::move(*error), {}};
     if (!entry.plan->is_write()) {
       co_return Outcome{
           invalid("Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.").error(), {}};

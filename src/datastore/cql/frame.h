@@ -58,6 +58,9 @@ class FrameDecoder {
   /// AUTHENTICATE arrived. That answer to STARTUP still travels as a bare envelope.
   void enable_segments(Compression compression);
 
+  /// Of the bodies from here on.
+  void set_body_size_max(uint32_t size) { options_.body_size_max = size; }
+
   /// Copies `bytes`.
   void feed(BytesView bytes);
 

@@ -198,13 +198,15 @@ bool Parser::statement(Statement& out) {
     }
     case Keyword::k_grant:
     case Keyword::k_revoke:
-    case Keyword::k_list:
-    case Keyword::k_add: {
-      std::string verb = token_name(token_.keyword).substr(2);
-      advance();
-      ok = unsupported(verb, out);
+      ok = grant(out, token_.is(Keyword::k_revoke));
       break;
-    }
+    case Keyword::k_list:
+      ok = list(out);
+      break;
+    case Keyword::k_add:
+      advance();
+      ok = unsupported("ADD", out);
+      break;
     default:
       return no_alternative();
   }

@@ -118,6 +118,25 @@ class Parser {
   bool options(Options& out);
   bool option_map(Term& out);
   bool describe(Describe& out);
+
+  // Statements about users (parser_roles.cc).
+  bool create_role(CreateRole& out, bool user);
+  bool alter_role(AlterRole& out, bool user);
+  bool drop_role(DropRole& out, bool user);
+  bool role_name(std::string& out, bool user = false);
+  bool role_options(RoleOptions& out);
+  bool role_option(RoleOptions& out);
+  bool user_options(RoleOptions& out);
+  bool password(std::optional<std::string>& out);
+  bool flag(std::optional<bool>& out);
+  bool grant(Statement& out, bool revoke);
+  bool permissions(PermissionSet& out);
+  bool is_permission() const;
+  bool resource(ResourceName& out);
+  bool list(Statement& out);
+  bool list_roles(ListRoles& out);
+  bool list_permissions(ListPermissions& out);
+
   bool unsupported(std::string_view verb, Statement& out);
   bool skip_rest();
 

@@ -16,6 +16,14 @@ bool Parser::create(Statement& out) {
     out.body = std::move(body);
     return ok;
   }
+  if (token_.is(Keyword::k_role) || token_.is(Keyword::k_user)) {
+    const bool user = token_.is(Keyword::k_user);
+    advance();
+    CreateRole body;
+    bool ok = create_role(body, user);
+    out.body = RoleStatement{std::move(body)};
+    return ok;
+  }
   return unsupported("CREATE", out);
 }
 
@@ -33,6 +41,14 @@ bool Parser::alter(Statement& out) {
     out.body = std::move(body);
     return ok;
   }
+  if (token_.is(Keyword::k_role) || token_.is(Keyword::k_user)) {
+    const bool user = token_.is(Keyword::k_user);
+    advance();
+    AlterRole body;
+    bool ok = alter_role(body, user);
+    out.body = RoleStatement{std::move(body)};
+    return ok;
+  }
   return unsupported("ALTER", out);
 }
 
@@ -48,6 +64,14 @@ bool Parser::drop(Statement& out) {
     DropTable body;
     bool ok = if_exists(body.if_exists) && qualified(body.table);
     out.body = std::move(body);
+    return ok;
+  }
+  if (token_.is(Keyword::k_role) || token_.is(Keyword::k_user)) {
+    const bool user = token_.is(Keyword::k_user);
+    advance();
+    DropRole body;
+    bool ok = drop_role(body, user);
+    out.body = RoleStatement{std::move(body)};
     return ok;
   }
   return unsupported("DROP", out);
@@ -263,8 +287,6 @@ bool Parser::unsupported(std::string_view verb, Statement& out) {
       case Keyword::k_function:
       case Keyword::k_aggregate:
       case Keyword::k_trigger:
-      case Keyword::k_role:
-      case Keyword::k_user:
       case Keyword::k_identity:
         body.what += " " + token_name(token_.keyword).substr(2);
         break;
@@ -283,7 +305,7 @@ bool Parser::unsupported(std::string_view verb, Statement& out) {
     }
   } else if (token_.kind == Token::Kind::end) {
     return no_alternative();
-  } else if (verb == "LIST" || verb == "ADD") {
+  } else if (verb == "ADD") {
     body.what += token_.kind == Token::Kind::word && token_.keyword != Keyword::none
                      ? " " + token_name(token_.keyword).substr(2)
                      : "";

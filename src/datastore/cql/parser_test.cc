@@ -348,17 +348,79 @@ TEST(Schema, UnsupportedStatementsAreNamed) {
       {"DROP FUNCTION f", "DROP FUNCTION"},
       {"CREATE AGGREGATE a (int) SFUNC f STYPE int", "CREATE AGGREGATE"},
       {"CREATE TRIGGER t ON x USING 'c'", "CREATE TRIGGER"},
-      {"CREATE ROLE r WITH PASSWORD = 'x'", "CREATE ROLE"},
-      {"CREATE USER IF NOT EXISTS 'u'", "CREATE USER"},
-      {"GRANT SELECT ON ks.t TO r", "GRANT"},
-      {"REVOKE ALL PERMISSIONS ON t FROM r", "REVOKE"},
-      {"LIST ROLES", "LIST ROLES"},
-      {"LIST ALL PERMISSIONS OF r", "LIST ALL"},
+      {"ADD IDENTITY 'x' TO ROLE r", "ADD IDENTITY"},
   };
   for (auto [text, what] : cases) EXPECT_EQ(parsed<Unsupported>(text).what, what) << text;
   auto type = parsed<Unsupported>("CREATE TYPE IF NOT EXISTS ks.address (street text)");
   EXPECT_EQ(type.name.keyspace, "ks");
   EXPECT_EQ(type.name.name, "address");
+}
+
+template <class Body>
+Body parsed_role(std::string_view text) {
+  auto statement = parsed<RoleStatement>(text);
+  if (std::holds_alternative<Body>(statement.body)) return std::get<Body>(statement.body);
+  ADD_FAILURE() << text << ": another statement, " << statement.body.index();
+  return {};
+}
+
+TEST(Roles, CreateAlterDrop) {
+  auto create = parsed_role<CreateRole>(
+      "CREATE ROLE IF NOT EXISTS Ada WITH PASSWORD = 'it''s' AND LOGIN = true AND SUPERUSER = false AND "
+      "OPTIONS = {'a': 'b'} AND ACCESS TO ALL DATACENTERS;");
+  EXPECT_EQ(create.name, "ada");
+  EXPECT_TRUE(create.if_not_exists);
+  EXPECT_EQ(create.options.password, "it's");
+  EXPECT_EQ(create.options.login, true);
+  EXPECT_EQ(create.options.superuser, false);
+  EXPECT_EQ(create.options.options->items.size(), 2u);
+  EXPECT_EQ(parsed_role<CreateRole>("CREATE ROLE \"Ada\"").name, "Ada");
+  EXPECT_EQ(parsed_role<CreateRole>("CREATE ROLE 'Ada L'").name, "Ada L");
+  auto user = parsed_role<CreateRole>("CREATE USER Ada WITH PASSWORD 'x' SUPERUSER");
+  EXPECT_EQ(user.name, "Ada");
+  EXPECT_EQ(user.options.login, true);
+  EXPECT_EQ(user.options.superuser, true);
+  EXPECT_EQ(parsed_role<AlterRole>("ALTER USER ada NOSUPERUSER").options.superuser, false);
+  EXPECT_EQ(parsed_role<AlterRole>("ALTER ROLE IF EXISTS ada WITH PASSWORD = 'x'").options.password, "x");
+  EXPECT_TRUE(parsed_role<DropRole>("DROP ROLE IF EXISTS ada").if_exists);
+  EXPECT_EQ(parsed_role<DropRole>("DROP USER 'ada'").name, "ada");
+}
+
+TEST(Roles, GrantRevokeList) {
+  auto grant = parsed_role<GrantPermissions>("GRANT SELECT, MODIFY PERMISSION ON TABLE ks.t TO ada");
+  EXPECT_EQ(grant.permissions, (PermissionSet{Permission::read, Permission::write}));
+  EXPECT_EQ(grant.on.kind, ResourceName::Kind::table);
+  EXPECT_EQ(grant.on.name.keyspace, "ks");
+  EXPECT_EQ(grant.role, "ada");
+  EXPECT_FALSE(grant.revoke);
+  auto revoke = parsed_role<GrantPermissions>("REVOKE ALL PERMISSIONS ON ALL KEYSPACES FROM ada");
+  EXPECT_EQ(revoke.permissions.bits(), 0xffu);
+  EXPECT_EQ(revoke.on.kind, ResourceName::Kind::all_keyspaces);
+  EXPECT_TRUE(revoke.revoke);
+  EXPECT_EQ(parsed_role<GrantPermissions>("GRANT ALTER ON ALL ROLES TO x").on.kind, ResourceName::Kind::all_roles);
+  EXPECT_EQ(parsed_role<GrantPermissions>("GRANT DROP ON ROLE y TO x").on.kind, ResourceName::Kind::role);
+  EXPECT_EQ(parsed_role<GrantPermissions>("GRANT DROP ON KEYSPACE y TO x").on.kind, ResourceName::Kind::keyspace);
+  EXPECT_EQ(parsed_role<GrantPermissions>("GRANT DROP ON role TO x").on.kind, ResourceName::Kind::table);
+  auto role = parsed_role<GrantRole>("GRANT clerks TO 'Ada'");
+  EXPECT_EQ(role.role, "clerks");
+  EXPECT_EQ(role.member, "Ada");
+  EXPECT_TRUE(parsed_role<GrantRole>("REVOKE all FROM ada").revoke) << "a role may be called all";
+  EXPECT_FALSE(parsed_role<ListRoles>("LIST ROLES OF ada NORECURSIVE").recursive);
+  EXPECT_TRUE(parsed_role<ListRoles>("LIST USERS").users);
+  auto list = parsed_role<ListPermissions>("LIST SELECT PERMISSION ON ks.t OF ada");
+  EXPECT_EQ(list.permissions, PermissionSet{Permission::read});
+  EXPECT_TRUE(list.on && list.of && list.recursive);
+  EXPECT_EQ(parsed_role<ListPermissions>("LIST ALL PERMISSIONS OF ada").of, "ada");
+}
+
+TEST(Roles, Errors) {
+  for (auto text :
+       {"CREATE ROLE", "CREATE ROLE ?", "CREATE ROLE a WITH PASSWORD 'x'", "CREATE ROLE a WITH PASSWORD = x",
+        "CREATE ROLE a WITH PASSWORD = 'x' AND PASSWORD = 'y'", "CREATE ROLE a WITH LOGIN = 1", "CREATE ROLE a b",
+        "CREATE ROLE a WITH HASHED PASSWORD = 'x'", "CREATE USER \"A\" WITH PASSWORD 'x'", "GRANT SELECT ON TO a",
+        "GRANT SELECT ON t FROM a", "REVOKE a TO b", "GRANT SELECT, TO a", "LIST", "LIST x", "LIST ROLES OF",
+        "GRANT FLY ON t TO a", "DROP ROLE IF a", "ALTER ROLE a WITH OPTIONS = 'x'"})
+    EXPECT_NE(error_of(text), "") << text;
 }
 
 TEST(Describe, Forms) {

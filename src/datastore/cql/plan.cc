@@ -18,6 +18,12 @@ wire::WireType wire_type_of(const DataType& type) {
 
 namespace {
 
+/// Drivers read these before they know what their user may do. What others have prepared is not among them.
+bool is_read_by_everybody(std::string_view keyspace, std::string_view table) {
+  if (keyspace == "system") return table != "prepared_statements";
+  return keyspace == "system_schema" || keyspace == "system_virtual_schema";
+}
+
 class Planner {
  public:
   Planner(const Statement& statement, std::string_view keyspace, const Catalog& catalog)
@@ -45,7 +51,12 @@ class Planner {
     return keyspace;
   }
 
-  Answer<Target> resolve(const QualifiedName& name) {
+  void need(Permission permission, std::string resource) {
+    Need made{permission, std::move(resource)};
+    if (std::ranges::find(plan_->needs, made) == plan_->needs.end()) plan_->needs.push_back(std::move(made));
+  }
+
+  Answer<Target> resolve(const QualifiedName& name, Permission permission) {
     TRY(std::string keyspace, resolve_keyspace(name));
     Target target;
     target.virtual_table = catalog_.virtual_tables.find(keyspace, name.name);
@@ -55,20 +66,21 @@ class Planner {
       if (!known) return invalid("keyspace {} does not exist", keyspace);
       return invalid("table {} does not exist", name.name);
     }
+    if (!is_read_by_everybody(keyspace, name.name)) need(permission, table_resource(keyspace, name.name));
     plan_->keyspace = std::move(keyspace);
     plan_->table = name.name;
     return target;
   }
 
   Answer<TablePtr> resolve_for_write(const QualifiedName& name) {
-    TRY(Target target, resolve(name));
+    TRY(Target target, resolve(name, Permission::write));
     if (target.virtual_table)
       return invalid("Modification is not supported by table {}.{}", plan_->keyspace, name.name);
     return target.table;
   }
 
   Answer<void> make(const Select& select) {
-    TRY(Target target, resolve(select.table));
+    TRY(Target target, resolve(select.table, Permission::read));
     TRY(auto planned, plan_select(select, target.table, target.virtual_table, specs_));
     for (const Selection& selection : planned->selections) {
       plan_->result.columns.push_back(
@@ -138,15 +150,29 @@ class Planner {
       TRY(resolved.table.keyspace, resolve_keyspace(statement.table));
       plan_->keyspace = resolved.table.keyspace;
       plan_->table = resolved.table.name;
+      need_for(resolved);
       planned->statement = std::move(resolved);
     } else {
       plan_->keyspace = statement.name;
+      need_for(statement);
       planned->statement = statement;
     }
     plan_->body = std::move(planned);
     return {};
   }
 
+  void need_for(const CreateKeyspace&) { need(Permission::create, std::string(data_resources)); }
+  void need_for(const AlterKeyspace& statement) { need(Permission::alter, keyspace_resource(statement.name)); }
+  void need_for(const DropKeyspace& statement) { need(Permission::drop, keyspace_resource(statement.name)); }
+  void need_for(const CreateTable& statement) { need(Permission::create, keyspace_resource(statement.table.keyspace)); }
+  void need_for(const AlterTable& statement) { need_for_table(Permission::alter, statement.table); }
+  void need_for(const DropTable& statement) { need_for_table(Permission::drop, statement.table); }
+  void need_for(const Truncate& statement) { need_for_table(Permission::write, statement.table); }
+  void need_for_table(Permission permission, const QualifiedName& table) {
+    need(permission, table_resource(table.keyspace, table.name));
+  }
+
+  Answer<void> make(const RoleStatement&) { return invalid("Statements about roles cannot be prepared"); }
   Answer<void> make(const Describe&) { return invalid("DESCRIBE is not supported yet"); }
   Answer<void> make(const Unsupported& statement) { return invalid("{} is not supported yet", statement.what); }
 

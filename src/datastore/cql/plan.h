@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "datastore/cql/ast.h"
+#include "datastore/cql/resource.h"
 #include "datastore/cql/response.h"
 #include "datastore/cql/virtual_table.h"
 #include "datastore/schema.h"
@@ -48,6 +49,8 @@ struct Plan {
   std::vector<std::string> marker_names;
   /// The keyspace and table that it is about; empty for USE, and the table's for batches of several.
   std::string keyspace, table;
+  /// What whoever executes it must be allowed; nothing for USE and for the system tables that everybody reads.
+  std::vector<Need> needs;
   /// Schema::version_index() when it was made.
   uint64_t schema_version = 0;
 

@@ -387,6 +387,40 @@ class StepMaker {
 
 }  // namespace
 
+namespace {
+
+std::string resource_of(const SchemaPlan& plan) {
+  return std::visit(
+      [](const auto& statement) {
+        if constexpr (requires { statement.table; }) {
+          return table_resource(statement.table.keyspace, statement.table.name);
+        } else {
+          return keyspace_resource(statement.name);
+        }
+      },
+      plan.statement);
+}
+
+}  // namespace
+
+Bytes access_command(const SchemaPlan& plan, const Principal* principal) {
+  const bool creates =
+      std::holds_alternative<CreateKeyspace>(plan.statement) || std::holds_alternative<CreateTable>(plan.statement);
+  const bool drops =
+      std::holds_alternative<DropKeyspace>(plan.statement) || std::holds_alternative<DropTable>(plan.statement);
+  const std::string resource = resource_of(plan);
+  if (drops) return AccessState::forget(resource);
+  if (creates && principal) return AccessState::permit(principal->role(), resource, permissions_of(resource));
+  return {};
+}
+
+std::string summary(const SchemaPlan& plan) {
+  static constexpr std::string_view verbs[] = {"CREATE KEYSPACE", "ALTER KEYSPACE", "DROP KEYSPACE", "CREATE TABLE",
+                                               "ALTER TABLE",     "DROP TABLE",     "TRUNCATE"};
+  static_assert(std::size(verbs) == std::variant_size_v<decltype(SchemaPlan::statement)>);
+  return fmt::format("{} {}", verbs[plan.statement.index()], resource_name(resource_of(plan)));
+}
+
 wire::ErrorResponse already_exists(const std::string& keyspace, const std::string& table) {
   wire::ErrorResponse error;
   error.code = wire::CqlErrorCode::already_exists;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "datastore/cql/answer.h"
+#include "gateway/access.h"
 #include "ports/random.h"
 
 namespace asterism::cql {
@@ -25,6 +26,12 @@ struct SchemaStep {
 /// Checks the statement and makes the command. `timestamp_us` is the time of the change.
 Answer<SchemaStep> make_schema_step(const SchemaPlan& plan, const Catalog& catalog, Random& random,
                                     int64_t timestamp_us);
+
+/// What changes for users in the same step: whoever makes something may do everything with it, and grants on what is
+/// dropped go. A command of AccessState, or empty.
+Bytes access_command(const SchemaPlan& plan, const Principal* principal);
+/// "CREATE TABLE <table shop.orders>", for the audit log.
+std::string summary(const SchemaPlan& plan);
 
 wire::ErrorResponse already_exists(const std::string& keyspace, const std::string& table);
 

@@ -8,8 +8,8 @@ namespace {
 class MetadataSchemaChanges final : public SchemaChanges {
  public:
   explicit MetadataSchemaChanges(MetadataService& metadata) : metadata_(metadata) {}
-  Task<Result<Bytes>> propose(Bytes command, Instant deadline) override {
-    return metadata_.propose(datastore::Schema::section_name, std::move(command), deadline);
+  Task<Result<Bytes>> propose(Bytes record, Instant deadline) override {
+    return metadata_.propose_record(std::move(record), deadline);
   }
 
  private:

@@ -23,7 +23,7 @@ const char* to_string(StatementKind kind) {
 
 CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& network, StatementExecutor& statements,
                      PreparedCache& prepared, const ClusterState& cluster, const datastore::Schema& schema,
-                     Liveness& liveness, MetadataState& metadata, Log log)
+                     Liveness& liveness, MetadataState& metadata, CqlAccess access, RoleStatements& roles, Log log)
     : options_(std::move(options)),
       executor_(executor),
       network_(network),
@@ -31,8 +31,11 @@ CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& netw
       prepared_(prepared),
       cluster_(cluster),
       schema_(schema),
+      access_(access),
+      roles_(roles),
       log_(std::move(log)),
       tasks_(executor) {
+  if (access_.required) statements_.require_principals();
   events_ = std::make_shared<EventSource>(options_.self, options_.up_event_delay, executor, cluster, schema, liveness,
                                           [this](const wire::Event& event) { send_event(event); });
   // Listeners cannot be taken back: they may outlive the server and then do nothing.

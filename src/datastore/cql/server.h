@@ -10,6 +10,7 @@
 #include "cluster/liveness.h"
 #include "datastore/cql/execute.h"
 #include "datastore/cql/prepared_cache.h"
+#include "datastore/cql/roles.h"
 #include "runtime/io.h"
 #include "runtime/task_group.h"
 
@@ -34,6 +35,7 @@ struct CqlServerOptions {
   Duration write_timeout = 5s;
   Duration read_timeout = 10s;
   Duration schema_timeout = 30s;
+  Duration login_time_max = 30s;  // where logging in is required: from connecting, or it is closed
   /// From a node's sign of life to the UP event: by then its CQL port answers.
   Duration up_event_delay = 1s;
 };
@@ -59,6 +61,13 @@ struct CqlCounters {
   uint64_t events_sent = 0;
 };
 
+/// Who may use the server. What it refers to must outlive it.
+struct CqlAccess {
+  const AccessState& state;
+  Authenticator& authenticator;
+  bool required = false;  // clients must log in; otherwise everybody may do everything
+};
+
 class Connection;
 class EventSource;
 
@@ -68,7 +77,7 @@ class CqlServer {
  public:
   CqlServer(CqlServerOptions options, Executor& executor, Network& network, StatementExecutor& statements,
             PreparedCache& prepared, const ClusterState& cluster, const datastore::Schema& schema, Liveness& liveness,
-            MetadataState& metadata, Log log);
+            MetadataState& metadata, CqlAccess access, RoleStatements& roles, Log log);
   CqlServer(const CqlServer&) = delete;
   /// Closes every connection and cancels every request.
   ~CqlServer();
@@ -95,6 +104,8 @@ class CqlServer {
   PreparedCache& prepared_;
   const ClusterState& cluster_;
   const datastore::Schema& schema_;
+  CqlAccess access_;
+  RoleStatements& roles_;
   Log log_;
   CqlCounters counters_;
   std::vector<std::unique_ptr<Listener>> listeners_;

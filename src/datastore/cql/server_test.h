@@ -53,6 +53,7 @@ class ServerTest : public ::testing::Test, public SchemaChanges {
     peer_machine_.start();
     metadata_.add_section(ClusterState::section_name, cluster_);
     metadata_.add_section(datastore::Schema::section_name, schema_);
+    metadata_.add_section(AccessState::section_name, access_);
     NodeInfo self{NodeId{1}, "n1", machine_.host(), 7000, {{"cql", 9042}}, {"dc1", "r1"}, Bytes(16, '\1'), {}};
     NodeInfo peer{NodeId{2}, "n2", peer_machine_.host(), 7000, {{"cql", 9043}}, {"dc1", "r2"}, Bytes(16, '\2'), {}};
     apply(ClusterState::section_name, ClusterState::bootstrap_command({self, peer}, 4));
@@ -62,20 +63,19 @@ class ServerTest : public ::testing::Test, public SchemaChanges {
   }
   ~ServerTest() override { server_.reset(); }
 
-  void serve(CqlServerOptions options = {}) {
+  void serve(CqlServerOptions options = {}, bool login_required = false) {
     options.self = NodeId{1};
     options.cluster_name = "constellation";
     server_ = std::make_unique<CqlServer>(options, machine_.executor(), machine_.network(), statements_, prepared_,
-                                          cluster_, schema_, liveness_, metadata_, Log());
+                                          cluster_, schema_, liveness_, metadata_,
+                                          CqlAccess{access_, authenticator_, login_required}, roles_, Log());
     ASSERT_TRUE(server_->listen(address_).has_value());
   }
 
   void apply(const char* section, const Bytes& command) {
     ASSERT_TRUE(metadata_.apply(++index_, MetadataState::encode_record(section, command)).has_value());
   }
-  Task<Result<Bytes>> propose(Bytes command, Instant) override {
-    co_return metadata_.apply(++index_, MetadataState::encode_record(datastore::Schema::section_name, command));
-  }
+  Task<Result<Bytes>> propose(Bytes record, Instant) override { co_return metadata_.apply(++index_, record); }
 
   /// Runs a task of the clients to its end.
   template <class T>
@@ -158,6 +158,14 @@ class ServerTest : public ::testing::Test, public SchemaChanges {
   VirtualTables virtual_tables_;
   SlowTables tables_;
   StatementExecutor statements_{Catalog{schema_, virtual_tables_}, tables_, *this, machine_.clock(), machine_.random()};
+  AccessState access_;
+  struct Lines final : LogSink {
+    std::vector<std::string> lines;
+    void write(LogLevel, std::string_view, std::string_view message) override { lines.emplace_back(message); }
+  } audited_;
+  Authenticator authenticator_{access_, machine_.disk(), machine_.random(), Audit(Log(audited_, "audit")),
+                               AuthenticatorOptions{.iterations = 4096}};
+  RoleStatements roles_{Catalog{schema_, virtual_tables_}, access_, *this, authenticator_};
   Rpc rpc_{{NodeId{1}, "constellation"}, machine_.executor(), machine_.network(), machine_.random(), Log()};
   Liveness liveness_{NodeId{1}, machine_.executor(), rpc_, Log()};
   std::unique_ptr<CqlServer> server_;

@@ -58,7 +58,7 @@ FileLogSink::~FileLogSink() {
 
 bool FileLogSink::reopen() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
   if (descriptor_ < 0) return false;
   struct stat status;
   size_ = ::fstat(descriptor_, &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;

@@ -42,7 +42,7 @@ Result<Descriptor> open_file(const std::string& path, OpenMode mode) {
   if (mode == OpenMode::read) flags |= O_RDONLY;
   if (mode == OpenMode::append) flags |= O_RDWR | O_APPEND;
   if (mode == OpenMode::create) flags |= O_RDWR | O_APPEND | O_CREAT | O_EXCL;
-  Descriptor descriptor(retry([&] { return ::open(path.c_str(), flags, 0644); }));
+  Descriptor descriptor(retry([&] { return ::open(path.c_str(), flags, 0600); }));
   if (descriptor.get() < 0) return failure("open " + path);
   struct stat status;
   if (::fstat(descriptor.get(), &status) == 0 && S_ISDIR(status.st_mode))

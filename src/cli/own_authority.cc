@@ -1,0 +1,52 @@
+#include "cli/own_authority.h"
+
+#include <algorithm>
+
+#include "runtime/real/certificates.h"
+#include "runtime/real/files.h"
+
+namespace asterism {
+namespace {
+
+std::string key_path(const std::string& data) { return data + "/ca.key"; }
+
+Result<Identity> read_or_make_authority(const std::string& data, const std::string& cluster) {
+  Identity authority;
+  if (!file_exists(authority_path(data))) {
+    authority = make_authority(cluster + " authority");
+    // The key first: a certificate without it would be taken for whole.
+    TRY_STATUS(write_file(key_path(data), authority.key));
+    TRY_STATUS(write_file(authority_path(data), authority.certificate));
+    return authority;
+  }
+  TRY(authority.certificate, read_file(authority_path(data)));
+  TRY(authority.key, read_file(key_path(data)));
+  return authority;
+}
+
+}  // namespace
+
+std::string authority_path(const std::string& data) { return data + "/ca.pem"; }
+
+Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes) {
+  const auto has_tls = [](const NodeConfig& node) { return node.tls.enabled(); };
+  if (!options.tls || std::ranges::all_of(nodes, has_tls)) return {};
+  TRY(const Identity authority, read_or_make_authority(options.data, nodes.front().cluster_name));
+  for (NodeConfig& node : nodes) {
+    if (has_tls(node)) continue;
+    if (running_process(node))
+      return fail(ErrorCode::already_exists, "{} is running: stop it first, so that it gets a certificate", node.name);
+    TRY(const Identity issued, issue_certificate(authority, node.name, {node.address}));
+    node.tls.certificate = "node.pem";
+    node.tls.key = "node.key";
+    // It signs nothing but nodes.
+    node.tls.nodes = "ca.pem";
+    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.certificate, issued.certificate));
+    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.key, issued.key));
+    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.nodes, authority.certificate));
+    TRY_STATUS(save_node_config(node));
+  }
+  return {};
+}
+
+}  // namespace asterism

@@ -1,0 +1,18 @@
+// TLS for a cluster on this machine without anybody's help: an authority of its own signs a certificate for each node.
+#pragma once
+
+#include <vector>
+
+#include "cli/cluster_folder.h"
+
+namespace asterism {
+
+/// What clients must trust.
+std::string authority_path(const std::string& data);
+
+/// Where the options ask for TLS, gives each node that has none a certificate and writes it into its settings. The
+/// authority (ca.pem, and ca.key, which is a secret) lies in the cluster's folder and is made where it is missing.
+/// Errors: already_exists where such a node runs; io.
+Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes);
+
+}  // namespace asterism
