@@ -38,7 +38,8 @@ class NodeProcess final : public ServingNode {
   NodeProcess(RealCore& core, Disk& disk, NodeConfig config, std::string supervisor_socket, Log log, Audit audit)
       : core_(core),
         config_(std::move(config)),
-        host_(core, std::move(supervisor_socket)),
+        // Faults are for trying out: where a cluster is guarded, no page kills its nodes.
+        host_(core, config_.authentication || config_.tls.enabled() ? std::string() : std::move(supervisor_socket)),
         disk_(disk),
         log_(std::move(log)),
         audit_(std::move(audit)),
@@ -103,8 +104,8 @@ class NodeProcess final : public ServingNode {
 
 Task<Result<std::unique_ptr<ServingNode>>> start_serving(RealCore& core, Disk& disk, NodeConfig config,
                                                          std::string supervisor_socket, Log log, Audit audit) {
-  auto node = std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(supervisor_socket),
-                                            std::move(log), std::move(audit));
+  auto node = std::make_unique<NodeProcess>(core, disk, std::move(config), std::move(supervisor_socket), std::move(log),
+                                            std::move(audit));
   CO_TRY_STATUS(co_await node->start());
   co_return node;
 }

@@ -174,6 +174,7 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
   }
   const Instant received = executor_.now();
   HttpRequest request = decoder.take();
+  request.from = connection.stream->remote_address();
   if (const WebSocketHandler* handler = router_.find_websocket(request.path)) {
     co_await serve_websocket(connection, std::move(request), *handler);
     co_return false;

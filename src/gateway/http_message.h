@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "ports/network.h"
 
 namespace asterism {
 
@@ -25,6 +26,7 @@ struct HttpRequest {
   HttpHeaders headers;
   Bytes body;
   bool keep_alive = true;
+  Address from;  // set by the server
 
   /// The first value of that name (not case-sensitive), or null.
   const std::string* header(std::string_view name) const;

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/assert.h"
+#include "gateway/base64.h"
 
 namespace asterism {
 namespace {
@@ -42,21 +43,6 @@ Bytes sha256(BytesView text) {
   const int done = EVP_Digest(text.data(), text.size(), octets(out), nullptr, EVP_sha256(), nullptr);
   ASSERT(done == 1);
   return out;
-}
-
-std::string to_base64(BytesView bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(octets(text), octets(bytes), static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(size));
-  return text;
-}
-
-bool from_base64(std::string_view text, Bytes& out) {
-  if (text.empty() || text.size() % 4 != 0 || text.size() > 1024) return false;
-  out.assign(text.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(octets(out), octets(text), static_cast<int>(text.size())) < 0) return false;
-  out.resize(out.size() - (text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0));
-  return true;
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #include "gateway/websocket.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
-#include <boost/uuid/detail/sha1.hpp>
+
+#include "base/assert.h"
+#include "gateway/base64.h"
 
 namespace asterism {
 namespace {
@@ -11,18 +15,6 @@ constexpr size_t control_payload_max = 125;  // RFC 6455 5.5
 
 void apply_mask(Bytes& payload, const char* mask, size_t begin = 0) {
   for (size_t i = begin; i < payload.size(); ++i) payload[i] = static_cast<char>(payload[i] ^ mask[(i - begin) % 4]);
-}
-
-std::string base64(BytesView bytes) {
-  static constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? digits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 /// 16 bytes in base64 (RFC 6455 4.1).
@@ -193,13 +185,11 @@ Bytes encode_websocket_close(uint16_t code, std::string_view reason, std::option
 std::string websocket_accept_key(std::string_view key) {
   // RFC 6455 1.3.
   const std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  boost::uuids::detail::sha1 sha1;
-  sha1.process_bytes(text.data(), text.size());
-  unsigned int digest[5];
-  sha1.get_digest(digest);
-  Bytes bytes;
-  for (unsigned int word : digest) ByteWriter(bytes).u32_be(word);
-  return base64(bytes);
+  Bytes digest(20, '\0');
+  const int done = EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
+                              EVP_sha1(), nullptr);
+  ASSERT(done == 1);
+  return to_base64(digest);
 }
 
 HttpResponse accept_websocket(const HttpRequest& request) {

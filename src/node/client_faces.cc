@@ -26,7 +26,7 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
       cql_(cql_options(node.config()), ports.executor, ports.clients(), statements_, prepared_, node.cluster(),
            node.schema(), node.liveness(), node.metadata().state(),
            cql::CqlAccess{node.access(), authenticator_, node.config().authentication}, roles_, log_.child("cql")),
-      console_(node, ports.executor, host, statements_) {
+      console_(node, ports.executor, host, statements_, roles_, authenticator_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
 }

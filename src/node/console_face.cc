@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "base/hash.h"
+#include "gateway/http_login.h"
 #include "node/console_files.h"
 
 namespace asterism {
@@ -44,8 +45,15 @@ HttpResponse console_file(const HttpRequest& request) {
   return HttpResponse::text(404, "there is nothing at this path\n");
 }
 
-ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements)
-    : node_(node), executor_(executor), host_(host), statements_(statements), feed_(node, executor, host) {}
+ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
+                         cql::RoleStatements& roles, Authenticator& authenticator)
+    : node_(node),
+      executor_(executor),
+      host_(host),
+      statements_(statements),
+      roles_(roles),
+      authenticator_(authenticator),
+      feed_(node, executor, host) {}
 
 void ConsoleFace::add_routes(HttpRouter& router) {
   router.add(HttpMethod::get, "/", [](HttpRequest request) -> Task<HttpResponse> { co_return console_file(request); });
@@ -62,7 +70,15 @@ Task<HttpResponse> ConsoleFace::run_statement(HttpRequest request) {
   if (auto refused = refusal(request)) co_return std::move(*refused);
   auto query = cql::JsonQuery::parse(request.body);
   if (!query) co_return error_answer(400, query.error().message);
-  const cql::JsonQueryContext context{statements_, node_.cluster(), node_.config().cluster_name, executor_};
+  cql::JsonQueryContext context{statements_, roles_, node_.cluster(), node_.config().cluster_name, executor_};
+  context.audit = node_.audit();
+  context.from = request.from;
+  std::optional<Principal> user;
+  if (node_.config().authentication) {
+    auto known = co_await log_in(authenticator_, node_.access(), request);
+    if (!known) co_return std::move(known).error();
+    context.principal = &user.emplace(std::move(*known));
+  }
   co_return HttpResponse::json(200, co_await cql::run_json_query(context, std::move(*query)));
 }
 

@@ -13,11 +13,12 @@ namespace asterism {
 class ConsoleFace {
  public:
   /// All of it outlives this, and this the server that the routes are for.
-  ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements);
+  ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
+              cql::RoleStatements& roles, Authenticator& authenticator);
 
   ///   GET  /…                          the console's files
   ///   GET  /live                       WebSocket, live_feed.h
-  ///   POST /cql                        json_query.h
+  ///   POST /cql                        json_query.h; with a login (http_login.h) where clients must log in
   /// and, where `asterism up` runs the node:
   ///   POST /local/nodes/NAME/ACTION    kill, freeze, thaw, start, cut-off, heal: the supervisor does it
   ///   POST /local/isolated             {"isolated": true}: this node's own part in cut-off and heal
@@ -32,6 +33,8 @@ class ConsoleFace {
   Executor& executor_;
   NodeHost* host_;
   cql::StatementExecutor& statements_;
+  cql::RoleStatements& roles_;
+  Authenticator& authenticator_;
   LiveFeed feed_;
 };
 

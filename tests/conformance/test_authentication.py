@@ -1,7 +1,11 @@
 """Logins, permissions and their effect on every node, with the real driver."""
 
+import base64
+import json
 import statistics
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from cassandra import AuthenticationFailed, Unauthorized
@@ -207,3 +211,29 @@ def test_a_flood_of_logins_does_not_stop_the_node(guarded, admin):
     driver = log_in(guarded, only=0)
     wait_until(lambda: driver.connect() is not None, 10, "a login after the flood")
     driver.shutdown()
+
+
+def post_cql(cluster, statement, user=None):
+    """The status and what the prompt of the console gets."""
+    request = urllib.request.Request(f"http://{cluster.addresses()[0]}:{cluster.ready['nodes'][0]['http']}/cql",
+                                     json.dumps({"statement": statement}).encode(),
+                                     {"Content-Type": "application/json"})
+    if user:
+        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(user).encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        assert refused.code != 401 or refused.headers["WWW-Authenticate"].startswith("Basic ")
+        return refused.code, None
+
+
+def test_statements_over_http_need_a_login_too(guarded, admin):
+    admin.execute("CREATE ROLE http_reader WITH LOGIN = true AND PASSWORD = 'pw'")
+    assert post_cql(guarded, "SELECT cluster_name FROM system.local")[0] == 401
+    assert post_cql(guarded, "SELECT cluster_name FROM system.local", ("http_reader", "wrong"))[0] == 401
+    status, answer = post_cql(guarded, "SELECT cluster_name FROM system.local", ("http_reader", "pw"))
+    assert status == 200 and answer["rows"] == [["asterism"]]
+    status, answer = post_cql(guarded, "CREATE ROLE eve", ("http_reader", "pw"))
+    assert status == 200 and answer["name"] == "Unauthorized"
+    assert post_cql(guarded, "LIST ROLES", ADMIN)[1]["kind"] == "rows"

@@ -4,7 +4,6 @@
 #include "datastore/cql/connection.h"
 #include "datastore/cql/describe.h"
 #include "datastore/cql/parser.h"
-#include "datastore/cql/plan_schema.h"
 #include "datastore/cql/roles.h"
 
 namespace asterism::cql {
@@ -86,12 +85,7 @@ Task<void> Connection::run_query(wire::Query& query, int16_t stream, Ran& ran) {
 }
 
 void Connection::audit_change(const Plan& plan, const Outcome& outcome) const {
-  const auto* schema = std::get_if<std::shared_ptr<const SchemaPlan>>(&plan.body);
-  if (schema == nullptr) return;
-  const auto* error = std::get_if<wire::ErrorResponse>(&outcome.body);
-  server_.access_.authenticator.audit().change(
-      principal_ ? principal_->role() : "", stream_->remote_address(), summary(**schema),
-      error ? Status(fail(ErrorCode::internal, "{}", error->message)) : Status());
+  audit_schema_change(server_.access_.authenticator.audit(), principal(), stream_->remote_address(), plan, outcome);
 }
 
 Task<void> Connection::run_role_statement(const RoleStatement& statement, std::string_view keyspace, int16_t stream,

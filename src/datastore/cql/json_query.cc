@@ -205,6 +205,14 @@ Task<std::string> run_json_query(JsonQueryContext context, JsonQuery query) {
   if (const auto* description = std::get_if<Describe>(&statement->body))
     co_return answered(describe_object(
         *description, {context.statements.catalog(), context.cluster, context.cluster_name, query.keyspace}));
+  if (const auto* roles = std::get_if<RoleStatement>(&statement->body)) {
+    RoleRequest request;
+    request.principal = context.principal;
+    request.from = context.from;
+    request.keyspace = query.keyspace;
+    request.deadline = began + schema_limit;
+    co_return answered(outcome_object(co_await context.roles.execute(*roles, std::move(request))));
+  }
   auto plan = make_plan(*statement, query.keyspace, context.statements.catalog());
   if (!plan) co_return answered(error_object(plan.error()));
   QueryOptions options;
@@ -212,7 +220,9 @@ Task<std::string> run_json_query(JsonQueryContext context, JsonQuery query) {
   options.page_size = query.page_size;
   if (query.page) options.paging_state = *query.page;
   options.deadline = began + limit_of(**plan);
-  const Outcome outcome = co_await context.statements.execute(std::move(*plan), std::move(options));
+  options.principal = context.principal;
+  const Outcome outcome = co_await context.statements.execute(*plan, std::move(options));
+  audit_schema_change(context.audit, context.principal, context.from, **plan, outcome);
   co_return answered(outcome_object(outcome));
 }
 

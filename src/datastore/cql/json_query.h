@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cluster/cluster_state.h"
-#include "datastore/cql/execute.h"
+#include "datastore/cql/roles.h"
 
 namespace asterism::cql {
 
@@ -25,9 +25,13 @@ struct JsonQuery {
 
 struct JsonQueryContext {
   StatementExecutor& statements;
+  RoleStatements& roles;
   const ClusterState& cluster;
   std::string cluster_name;
   Executor& executor;
+  Audit audit = {};
+  const Principal* principal = nullptr;  // who asks; null where nobody has to log in
+  Address from = {};
 };
 
 /// The answer has "kind": "rows" (columns with name and type; rows of texts as cqlsh shows them, or null; "next" where

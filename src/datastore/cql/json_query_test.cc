@@ -5,6 +5,8 @@
 #include <boost/json.hpp>
 
 #include "datastore/cql/execute_test.h"
+#include "runtime/sim/machine.h"
+#include "runtime/sim/simulation.h"
 
 namespace asterism::cql::testing {
 namespace {
@@ -16,14 +18,40 @@ struct JsonQueryTest : Fixture {
     auto query = JsonQuery::parse(request);
     EXPECT_TRUE(query.has_value()) << query.error().message;
     if (query->keyspace.empty()) query->keyspace = keyspace_;
-    const JsonQueryContext context{executor_, cluster_, "constellation", loop_};
+    JsonQueryContext context{executor_, roles_, cluster_, "constellation", loop_};
+    context.principal = principal_ ? &*principal_ : nullptr;
     return boost::json::parse(wait(run_json_query(context, std::move(*query)))).as_object();
   }
   boost::json::object statement(std::string_view text) {
     return ask(boost::json::serialize(boost::json::object{{"statement", text}}));
   }
   static std::string print(const boost::json::value& value) { return boost::json::serialize(value); }
+  void apply(const Bytes& command) { EXPECT_TRUE(access_.apply(1, command).has_value()); }
+
+  sim::Simulation simulation_{1};
+  sim::Machine& machine_ = simulation_.add_machine({});
+  AccessState access_;
+  Authenticator authenticator_{access_, machine_.disk(), machine_.random(), Audit()};
+  RoleStatements roles_{executor_.catalog(), access_, *this, authenticator_};
+  std::optional<Principal> principal_;
 };
+
+TEST_F(JsonQueryTest, EverythingNeedsThePermissionsOfWhoAsks) {
+  statement("CREATE TABLE t (k int PRIMARY KEY)");
+  Role ada;
+  ada.name = "ada";
+  ada.login = true;
+  apply(AccessState::create(ada));
+  executor_.require_principals();
+  EXPECT_EQ(statement("SELECT k FROM t")["name"], "Unauthorized");
+  principal_.emplace(access_, "ada");
+  EXPECT_EQ(statement("SELECT k FROM t")["name"], "Unauthorized");
+  EXPECT_EQ(statement("CREATE ROLE eve")["name"], "Unauthorized");
+  apply(AccessState::permit("ada", "data/" + keyspace_ + "/t", {Permission::read}));
+  EXPECT_EQ(statement("SELECT k FROM t")["kind"], "rows");
+  EXPECT_EQ(statement("INSERT INTO t (k) VALUES (1)")["name"], "Unauthorized");
+  EXPECT_EQ(statement("LIST ROLES OF ada")["kind"], "rows");
+}
 
 TEST_F(JsonQueryTest, RowsAreTextsAsCqlshShowsThem) {
   statement("CREATE TABLE t (k int PRIMARY KEY, s text, m map<text, int>, b blob, n text)");

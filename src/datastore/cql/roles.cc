@@ -1,6 +1,7 @@
 #include "datastore/cql/roles.h"
 
 #include "datastore/cql/answer.h"
+#include "datastore/cql/plan_schema.h"
 
 namespace asterism::cql {
 namespace {
@@ -360,6 +361,15 @@ Task<Outcome> RoleStatements::execute(const RoleStatement& statement, RoleReques
         outcome ? Status() : Status(fail(ErrorCode::internal, "{}", outcome.error().message)));
   if (!outcome) co_return Outcome{std::move(outcome.error()), {}};
   co_return std::move(*outcome);
+}
+
+void audit_schema_change(const Audit& audit, const Principal* principal, const Address& from, const Plan& plan,
+                         const Outcome& outcome) {
+  const auto* schema = std::get_if<std::shared_ptr<const SchemaPlan>>(&plan.body);
+  if (schema == nullptr) return;
+  const auto* error = std::get_if<wire::ErrorResponse>(&outcome.body);
+  audit.change(principal ? principal->role() : "", from, summary(**schema),
+               error ? Status(fail(ErrorCode::internal, "{}", error->message)) : Status());
 }
 
 }  // namespace asterism::cql

@@ -38,4 +38,8 @@ class RoleStatements {
 /// "CREATE ROLE <role ada>", for the audit log: without passwords.
 std::string summary(const RoleStatement& statement, const std::string& keyspace);
 
+/// Nothing where the plan changes no schema. `principal` is null where nobody has to log in.
+void audit_schema_change(const Audit& audit, const Principal* principal, const Address& from, const Plan& plan,
+                         const Outcome& outcome);
+
 }  // namespace asterism::cql
