@@ -15,7 +15,7 @@ class ConsoleFace {
   /// All of it outlives this, and this the server that the routes are for.
   ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements);
 
-  ///   GET  /…                          the console's files
+  ///   GET  /, /console.js, …            the console's files (console_files.h)
   ///   GET  /live                       WebSocket, live_feed.h
   ///   POST /cql                        json_query.h
   /// and, where `asterism up` runs the node:
@@ -34,8 +34,5 @@ class ConsoleFace {
   cql::StatementExecutor& statements_;
   LiveFeed feed_;
 };
-
-/// One of the console's files, or 404.
-HttpResponse console_file(const HttpRequest& request);
 
 }  // namespace asterism
