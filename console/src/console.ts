@@ -54,6 +54,9 @@ function showView(news: View): void {
   sky.setView(news);
   nodes.update(news);
   levels.setView(news);
+  // Below many nodes nobody would find the events.
+  const column = news.nodes.length > 4 ? left : right;
+  if (eventsPanel.parentElement !== column) column.append(eventsPanel);
 }
 
 function showSchema(keyspaces: Keyspace[]): void {
@@ -93,16 +96,16 @@ const pages = {sky: "Sky", tables: "Tables"} as const;
 const tabs = new Map<string, HTMLAnchorElement>();
 for (const [name, label] of Object.entries(pages)) tabs.set(name, h("a", {href: `#${name}`}, label));
 
-const skyPage = h("main", {class: "sky-page"},
-  h("div", {class: "column"},
-    h("section", {class: "panel constellation", "aria-label": "Constellation"},
-      h("div", {class: "head"}, h("label", {for: "keyspace"}, "Shards of"), chosen), sky.element,
-      h("p", {class: "legend"}, h("span", {class: "full"}, "all replicas live"), h("span", {class: "some"}, "a quorum"),
-        h("span", {class: "few"}, "fewer"), h("span", {class: "none"}, "none"))),
-    h("section", {class: "panel"}, h("h2", {}, "What clients get"), levels.element)),
-  h("div", {class: "column"},
-    h("section", {class: "nodes-section", "aria-label": "All nodes"}, nodes.element),
-    h("section", {class: "panel"}, h("h2", {}, "Events"), events)));
+const eventsPanel = h("section", {class: "panel events-section"}, h("h2", {}, "Events"), events);
+const left = h("div", {class: "column"},
+  h("section", {class: "panel constellation", "aria-label": "Constellation"},
+    h("div", {class: "head"}, h("label", {for: "keyspace"}, "Shards of"), chosen), sky.element,
+    h("p", {class: "legend"}, h("span", {class: "full"}, "all replicas live"), h("span", {class: "some"}, "a quorum"),
+      h("span", {class: "few"}, "fewer"), h("span", {class: "none"}, "none"))),
+  h("section", {class: "panel"}, h("h2", {}, "What clients get"), levels.element));
+const right = h("div", {class: "column"},
+  h("section", {class: "nodes-section", "aria-label": "All nodes"}, nodes.element), eventsPanel);
+const skyPage = h("main", {class: "sky-page"}, left, right);
 const tablesPage = h("main", {class: "tables-page"}, tables.element);
 
 function route(): void {

@@ -90,11 +90,11 @@ export async function run(request: Request): Promise<Answer> {
   }
 }
 
-/** What went wrong, or nothing. */
+/** What went wrong, or nothing. A node that killed itself cannot answer, and the page shows that. */
 export async function act(node: string, action: string): Promise<string | undefined> {
   try {
     return (await post(`/local/nodes/${encodeURIComponent(node)}/${action}`, {})).error;
   } catch {
-    return "The node that serves this page does not answer.";
+    return undefined;
   }
 }

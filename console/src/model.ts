@@ -85,7 +85,7 @@ export class History {
 /** A hue for each node, far apart for neighbours. */
 export function hue(id: number): number {
   const first = [217, 38, 160, 338, 268, 190, 12, 92];
-  return first[id - 1] ?? (id * 137.5) % 360;
+  return first[id - 1] ?? (id * 67) % 360;
 }
 
 export const levels = ["ONE", "QUORUM", "ALL"] as const;

@@ -141,7 +141,7 @@ export class Sky {
     const up = nodes.map((node, i) => ({node, i})).filter(({node}) => node.state !== "down");
     const lines: SVGLineElement[] = [];
     up.forEach((a, k) => up.forEach((b, l) => {
-      if (l <= k || (up.length > 6 && l !== k + 1 && !(k === 0 && l === up.length - 1))) return;
+      if (l <= k || (up.length > 5 && l !== k + 1 && !(k === 0 && l === up.length - 1))) return;
       const [x1, y1] = point(starRing, a.i / nodes.length), [x2, y2] = point(starRing, b.i / nodes.length);
       lines.push(svg("line", {x1, y1, x2, y2}));
     }));

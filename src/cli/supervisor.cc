@@ -160,8 +160,7 @@ Task<void> Supervisor::set_isolated(Node& node, bool isolated, LineReply reply) 
                                            .body = isolated ? R"({"isolated":true})" : R"({"isolated":false})",
                                            .limit = isolate_limit});
   if (!answer) co_return reply(error_line(node.config.name + " does not answer: " + answer.error().message));
-  if (answer->status == 404 || answer->status == 405)
-    co_return reply(error_line(node.config.name + " was not started by asterism up"));
+  if (answer->status == 404) co_return reply(error_line(node.config.name + " was not started by asterism up"));
   if (answer->status != 200) co_return reply(error_line(answer->body));
   node.cut_off = isolated;
   reply("{}");

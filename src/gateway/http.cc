@@ -36,7 +36,7 @@ Task<Status> joined(TaskGroup& tasks) {
 }
 
 bool fits(std::string_view pattern, std::string_view path) {
-  return pattern.ends_with('/') ? path.starts_with(pattern) : path == pattern;
+  return pattern.ends_with('/') && pattern.size() > 1 ? path.starts_with(pattern) : path == pattern;
 }
 
 }  // namespace

@@ -25,10 +25,9 @@ using WebSocketHandler = std::function<Task<void>(WebSocketConnection&)>;
 /// Finds the handler of a request.
 class HttpRouter {
  public:
-  /// A path that ends in '/' stands for itself and everything below it, any other for itself alone; the longest that
-  /// fits wins. GET serves HEAD as well. The handler lives as long as the server, so that it may be a lambda with
-  /// captures.
-  /// `limit` replaces the server's `handler_limit`.
+  /// A path that ends in '/' stands for itself and everything below it, any other, and "/", for itself alone; the
+  /// longest that fits wins. GET serves HEAD as well. The handler lives as long as the server, so that it may be a
+  /// lambda with captures. `limit` replaces the server's `handler_limit`.
   void add(HttpMethod method, std::string path, HttpHandler handler, std::optional<Duration> limit = {});
 
   /// A path for WebSockets alone. Only pages of this server may open them (is_same_origin).

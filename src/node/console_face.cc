@@ -24,26 +24,22 @@ std::optional<HttpResponse> refusal(const HttpRequest& request) {
   return std::nullopt;
 }
 
-}  // namespace
-
-HttpResponse console_file(const HttpRequest& request) {
-  for (const ConsoleFile& file : console_files()) {
-    if (file.path != request.path) continue;
-    const std::string tag = fmt::format("\"{:016x}\"", xxh3(file.gzip));
-    HttpHeaders headers{{"ETag", tag}, {"Cache-Control", "no-cache"}};
-    if (const std::string* known = request.header("If-None-Match"); known && *known == tag)
-      return {304, std::move(headers), {}};
-    headers.emplace_back("Content-Type", file.content_type);
-    headers.emplace_back("Content-Encoding", "gzip");
-    headers.emplace_back("Content-Security-Policy",
-                         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-                         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-    headers.emplace_back("X-Content-Type-Options", "nosniff");
-    headers.emplace_back("Referrer-Policy", "no-referrer");
-    return {200, std::move(headers), Bytes(file.gzip)};
-  }
-  return HttpResponse::text(404, "there is nothing at this path\n");
+HttpResponse answer_with(const ConsoleFile& file, const HttpRequest& request) {
+  const std::string tag = fmt::format("\"{:016x}\"", xxh3(file.gzip));
+  HttpHeaders headers{{"ETag", tag}, {"Cache-Control", "no-cache"}};
+  if (const std::string* known = request.header("If-None-Match"); known && *known == tag)
+    return {304, std::move(headers), {}};
+  headers.emplace_back("Content-Type", file.content_type);
+  headers.emplace_back("Content-Encoding", "gzip");
+  headers.emplace_back("Content-Security-Policy",
+                       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+                       "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+  headers.emplace_back("X-Content-Type-Options", "nosniff");
+  headers.emplace_back("Referrer-Policy", "no-referrer");
+  return {200, std::move(headers), Bytes(file.gzip)};
 }
+
+}  // namespace
 
 ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
                          cql::RoleStatements& roles, Authenticator& authenticator)
@@ -56,7 +52,9 @@ ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::St
       feed_(node, executor, host) {}
 
 void ConsoleFace::add_routes(HttpRouter& router) {
-  router.add(HttpMethod::get, "/", [](HttpRequest request) -> Task<HttpResponse> { co_return console_file(request); });
+  for (const ConsoleFile& file : console_files())
+    router.add(HttpMethod::get, std::string(file.path),
+               [&file](HttpRequest request) -> Task<HttpResponse> { co_return answer_with(file, request); });
   router.add(HttpMethod::post, "/cql", [this](HttpRequest request) { return run_statement(std::move(request)); });
   router.add_websocket("/live", [this](WebSocketConnection& socket) { return feed_.serve(socket); });
   if (host_ == nullptr || !host_->is_supervised()) return;

@@ -16,7 +16,7 @@ class ConsoleFace {
   ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
               cql::RoleStatements& roles, Authenticator& authenticator);
 
-  ///   GET  /…                          the console's files
+  ///   GET  /, /console.js, …            the console's files (console_files.h)
   ///   GET  /live                       WebSocket, live_feed.h
   ///   POST /cql                        json_query.h; with a login (http_login.h) where clients must log in
   /// and, where `asterism up` runs the node:
@@ -37,8 +37,5 @@ class ConsoleFace {
   Authenticator& authenticator_;
   LiveFeed feed_;
 };
-
-/// One of the console's files, or 404.
-HttpResponse console_file(const HttpRequest& request);
 
 }  // namespace asterism

@@ -14,7 +14,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from cluster import wait_until
+from cluster import is_alive, wait_until
 from conftest import run
 
 
@@ -161,6 +161,20 @@ def test_actions_that_make_no_sense_are_refused(cluster):
         assert status == 409 and why in said["error"]
     sock = cluster.data / "up.sock"
     assert stat.S_ISSOCK(sock.stat().st_mode) and stat.S_IMODE(sock.stat().st_mode) == 0o600
+
+
+def test_a_node_that_was_started_otherwise_lets_nobody_try_faults(cluster):
+    assert action(cluster, "n3", "kill")[0] == 200
+    wait_until(lambda: not is_alive(cluster.nodes[2]["pid"]), 5, "n3 to die")
+    cluster.start(2)
+    assert ask(cluster, "POST", "/local/nodes/n1/kill", "{}", {"Content-Type": "application/json"}, 2)[0].status == 404
+    assert ask(cluster, "POST", "/local/isolated", "{}", {"Content-Type": "application/json"}, 2)[0].status == 404
+    status, said = wait_until(lambda: (answer := action(cluster, "n3", "cut-off")) and
+                              "is down" not in answer[1].get("error", "") and answer, 5, "the supervisor to know it")
+    assert status == 409 and "not started by asterism up" in said["error"]
+    assert action(cluster, "n3", "kill")[0] == 200
+    wait_until(lambda: action(cluster, "n3", "start")[0] == 200, 15, "n3 to start again")
+    cluster.nodes[2]["pid"] = int((cluster.data / "n3" / "node.pid").read_text().split()[0])
 
 
 class WebSocket:

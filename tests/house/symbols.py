@@ -16,7 +16,7 @@ PURE_C = {
     "__dso_handle", "__libc_single_threaded", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_", "__tls_get_addr",
     "__errno_location", "__gxx_personality_v0", "__dynamic_cast", "__assert_fail", "__popcountdi2",
     # Hashes of OpenSSL, over memory.
-    "EVP_sha256", "EVP_Digest", "EVP_EncodeBlock", "EVP_DecodeBlock", "HMAC", "PKCS5_PBKDF2_HMAC", "CRYPTO_memcmp",
+    "EVP_sha1", "EVP_sha256", "EVP_Digest", "EVP_EncodeBlock", "EVP_DecodeBlock", "HMAC", "PKCS5_PBKDF2_HMAC", "CRYPTO_memcmp",
     # Compression and checksums.
     "LZ4_decompress_safe", "LZ4_compress_default", "LZ4_compressBound", "LZ4_compress_fast", "crc32", "crc32_z",
 }

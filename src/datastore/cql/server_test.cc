@@ -393,6 +393,32 @@ TEST_F(ServerTest, ANodeThatMovesIsAnnounced) {
   EXPECT_THAT(ports, ::testing::ElementsAre(-9043, 9999));
 }
 
+TEST_F(ServerTest, StatementsAreCountedByKindAndResultWithTheTimeTheyTook) {
+  serve();
+  auto client = connect();
+  make_table(*client);
+  const auto of = [&](StatementKind kind) -> const StatementCounters& {
+    return server_->counters().statements[static_cast<size_t>(kind)];
+  };
+  EXPECT_EQ(of(StatementKind::schema).time.count(), 2u);
+  tables_.delay = 3ms;
+  ask(*client, "INSERT INTO ks.t (k, v) VALUES ('a', 'b')");
+  ask(*client, "SELECT * FROM ks.t");
+  ask(*client, "SELECT * FROM ks.t WHERE k = 'a'");
+  ask(*client, "BEGIN BATCH INSERT INTO ks.t (k) VALUES ('c') APPLY BATCH");
+  EXPECT_EQ(of(StatementKind::write).time.count(), 1u);
+  EXPECT_EQ(of(StatementKind::read).time.count(), 2u);
+  EXPECT_EQ(of(StatementKind::batch).time.count(), 1u);
+  EXPECT_GE(of(StatementKind::read).time.quantile(0), 3ms);
+  EXPECT_EQ(of(StatementKind::read).failed, 0u);
+  tables_.tables.failure = datastore::RequestFailure{};
+  ask(*client, "SELECT * FROM ks.t");
+  ask(*client, "SELEKT");
+  EXPECT_EQ(of(StatementKind::read).failed, 1u);
+  EXPECT_EQ(of(StatementKind::read).time.count(), 3u);
+  EXPECT_EQ(of(StatementKind::other).failed, 1u);
+}
+
 TEST_F(ServerTest, ManyIdleConnections) {
   serve();
   std::vector<std::unique_ptr<CqlClient>> clients;
