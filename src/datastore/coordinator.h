@@ -36,6 +36,11 @@ class Coordinator final : public TableService {
                                Instant deadline) override;
   Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency, Instant deadline) override;
 
+  /// A node that is about to leave takes no more logged batches, because nobody else would finish them.
+  void refuse_batches(bool refuse) { refusing_batches_ = refuse; }
+  /// Whether logged batches wait here to be finished. Errors: those of the store.
+  Result<bool> holds_batches() const;
+
   struct Counters {
     uint64_t writes = 0, reads = 0, failures = 0, digest_mismatches = 0, read_repairs = 0, speculations = 0;
   };
@@ -46,7 +51,8 @@ class Coordinator final : public TableService {
   struct ReadState;
   struct Route;
 
-  Result<Route> route(const std::string& keyspace, int64_t token, Consistency consistency) const;
+  Result<Route> route(const std::string& keyspace, int64_t token, Consistency consistency, bool write) const;
+  void spoil(Requirement& requirement) const;
   RequestView view_of(const std::vector<const Shard*>& shards) const;
 
   Task<Served<void>> write_once(const TablePtr& table, const Bytes& mutation, int64_t token, Consistency consistency,
@@ -76,6 +82,7 @@ class Coordinator final : public TableService {
   Log log_;
   Counters counters_;
   uint64_t next_batch_ = 1;
+  bool refusing_batches_ = false;
   Semaphore requests_;
   Duration usual_read_ = 2ms;  // smoothed time in which replicas answer reads
   TaskGroup tasks_;
