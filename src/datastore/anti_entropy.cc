@@ -200,6 +200,33 @@ bool AntiEntropy::spoil(Bytes& mutation) const {
   return left.has_value();
 }
 
+Task<Status> AntiEntropy::deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline) {
+  if (to == self_) co_return co_await service_.write(view, std::move(mutation), deadline);
+  auto written = co_await rpc_.call(to, rpc_method::write, ReplicaService::encode_write(view, mutation),
+                                    std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
+  co_return written ? Status() : Status(fail(std::move(written).error()));
+}
+
+/// Writes what this node lacks (the first list) and what the peer lacks, side by side: one sync serves many.
+Task<Status> AntiEntropy::bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
+                                         Instant deadline) {
+  TaskGroup writing(executor_);
+  Status outcome;
+  for (size_t side = 0; side < 2; ++side) {
+    for (Bytes& mutation : repairs[side]) {
+      if (!spoil(mutation)) continue;
+      ++(side == 0 ? counters_.rows_pulled : counters_.rows_pushed);
+      writing.spawn(
+          [](AntiEntropy& self, const RequestView& as, NodeId to, Bytes one, Instant until, Status& out) -> Task<void> {
+            Status done = co_await self.deliver(as, to, std::move(one), until);
+            if (!done && out) out = std::move(done);
+          }(*this, view, side == 0 ? self_ : peer, std::move(mutation), deadline, outcome));
+    }
+  }
+  co_await writing.join();
+  co_return outcome;
+}
+
 /// Brings what two replicas hold in a token range together, a page at a time.
 Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range,
                                    Instant deadline, bool gently) {
@@ -220,20 +247,7 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
       both.push_back(std::move(own));
       both.push_back(std::move(theirs));
       CO_TRY(MergedResults merged, merge_results(command, std::move(both)));
-      for (size_t side = 0; side < 2; ++side) {
-        for (Bytes& mutation : merged.repairs[side]) {
-          if (!spoil(mutation)) continue;
-          if (side == 0) {
-            ++counters_.rows_pulled;
-            CO_TRY_STATUS(co_await service_.write(view, std::move(mutation), deadline));
-          } else {
-            ++counters_.rows_pushed;
-            auto written = co_await rpc_.call(peer, rpc_method::write, ReplicaService::encode_write(view, mutation),
-                                              std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
-            if (!written) co_return fail(std::move(written.error()));
-          }
-        }
-      }
+      CO_TRY_STATUS(co_await bring_together(view, peer, std::move(merged.repairs), deadline));
       // Half of the time is for others.
       if (gently) co_await sleep_for(std::min<Duration>(executor_.now() - began, longest_rest));
       more = !merged.merged.complete;

@@ -58,6 +58,9 @@ class AntiEntropy {
   Task<void> rounds();
   Task<Status> repair_shard(ShardId id, bool all_peers, Instant deadline);
   Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline, bool gently = false);
+  Task<Status> deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline);
+  Task<Status> bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
+                              Instant deadline);
   Task<Status> compare_all(const Shard& shard, NodeId peer, Instant deadline);
   Task<Status> close_epochs(const RequestView& view);
   Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline,

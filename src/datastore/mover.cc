@@ -8,6 +8,7 @@ constexpr Duration look_again = 100ms;
 constexpr Duration shard_limit = std::chrono::hours(1);
 constexpr Duration propose_limit = 10s;
 constexpr size_t told_at_once = 16;
+constexpr size_t shards_at_once = 4;
 
 Mover::Mover(NodeId self, Executor& executor, MetadataService& metadata, const ClusterState& cluster,
              const Schema& schema, AntiEntropy& anti_entropy, Hints& hints, Coordinator& coordinator, Replica& replica,
@@ -75,28 +76,37 @@ Task<void> Mover::run() {
 
 /// Whether it got any further.
 Task<bool> Mover::catch_up() {
-  std::vector<std::pair<ShardId, Epoch>> done;
-  bool told = false;
-  for (ShardId id : chosen(&Mover::has_to_catch_up)) {
+  waiting_ = chosen(&Mover::has_to_catch_up);
+  std::ranges::reverse(waiting_);
+  told_ = false;
+  TaskGroup working(executor_);
+  for (size_t i = 0; i < shards_at_once; ++i) working.spawn(catch_up_some());
+  co_await working.join();
+  if (!caught_up_.empty())
+    told_ |= co_await propose(ClusterState::caught_up_command(self_, std::exchange(caught_up_, {})));
+  co_return told_;
+}
+
+Task<void> Mover::catch_up_some() {
+  while (!waiting_.empty()) {
+    const ShardId id = waiting_.back();
+    waiting_.pop_back();
     const Shard* shard = cluster_.shard(id);
     if (shard == nullptr || !cluster_.change() || !has_to_catch_up(*shard)) continue;
     const Epoch epoch = shard->epoch;
     const auto& change = *cluster_.change();
     const NodeId dead = change.replaces() ? change.leaves : NodeId{};
     Status caught = co_await anti_entropy_.catch_up(*shard, dead, executor_.now() + shard_limit);
-    if (caught) {
-      ++counters_.caught_up;
-      done.emplace_back(id, epoch);
-    } else {
+    if (!caught) {
       ++counters_.failed;
       log_.debug("shard {} has to catch up later: {}", id, caught.error().to_string());
+      continue;
     }
-    if (done.size() < told_at_once) continue;
-    told |= co_await propose(ClusterState::caught_up_command(self_, done));
-    done.clear();
+    ++counters_.caught_up;
+    caught_up_.emplace_back(id, epoch);
+    if (caught_up_.size() >= told_at_once)
+      told_ |= co_await propose(ClusterState::caught_up_command(self_, std::exchange(caught_up_, {})));
   }
-  if (!done.empty()) told |= co_await propose(ClusterState::caught_up_command(self_, done));
-  co_return told;
 }
 
 Task<bool> Mover::propose(Bytes command) {

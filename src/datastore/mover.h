@@ -24,6 +24,7 @@ class Mover {
  private:
   Task<void> run();
   Task<bool> catch_up();
+  Task<void> catch_up_some();
   Task<bool> propose(Bytes command);
   Task<void> say_ready();
   Task<bool> drop_former();
@@ -43,6 +44,9 @@ class Mover {
   Replica& replica_;
   Log log_;
   Counters counters_;
+  std::vector<ShardId> waiting_;                      // to be caught up with in this round
+  std::vector<std::pair<ShardId, Epoch>> caught_up_;  // and not told yet
+  bool told_ = false;
   WaitQueue news_;
   TaskGroup tasks_;
 };
