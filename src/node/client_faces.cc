@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "node/member_requests.h"
+
 namespace asterism {
 
 constexpr size_t max_prepared = 10'000, max_prepared_bytes = 32 << 20;
@@ -29,7 +31,6 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, Log log)
 
 Status ClientFaces::listen() {
   TRY(auto http, ports_.network.listen(node_.config().http()));
-  TRY_STATUS(cql_.listen(node_.config().cql()));
   http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
   return {};
 }
@@ -50,6 +51,10 @@ HttpRouter ClientFaces::routes() {
     co_return response;
   });
   router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
+  for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::cancel})
+    router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
+      return change_members(node_, ports_.executor, action, std::move(request));
+    });
   return router;
 }
 

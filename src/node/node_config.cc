@@ -54,6 +54,14 @@ class TableReader {
     TRY(uint32_t value, number(key, UINT16_MAX));
     return static_cast<uint16_t>(value);
   }
+  /// False where it is not set.
+  Result<bool> flag(std::string_view key) {
+    known_.insert(key);
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return false;
+    if (auto value = node->value_exact<bool>()) return *value;
+    return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be true or false", line(*node), key);
+  }
   Result<const toml::array*> tables(std::string_view key) {
     TRY(const toml::node* node, find(key));
     const toml::array* array = node->as_array();
@@ -151,6 +159,7 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.rpc_port, in.port("rpc_port"));
   TRY(config.log_level, in.text("log_level"));
   TRY(config.place, read_place(in));
+  TRY(config.joined, in.flag("joined"));
   TRY(const toml::array* members, in.tables("member"));
   TRY_STATUS(in.no_others());
   for (const toml::node& member : *members) {
@@ -169,6 +178,7 @@ std::string format_node_config(const NodeConfig& config) {
   text += fmt::format("address = \"{}\"\ncql_port = {}\nhttp_port = {}\nrpc_port = {}\nlog_level = \"{}\"\n",
                       config.address, config.cql_port, config.http_port, config.rpc_port, config.log_level);
   text += format_place(config.place);
+  if (config.joined) text += "joined = true\n";
   for (const MemberConfig& member : config.seeds)
     text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n{}", member.id,
                         member.name, member.address, member.rpc_port, format_place(member.place));
