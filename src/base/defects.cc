@@ -26,6 +26,10 @@ std::string_view to_string(Defect defect) {
       return "lease_outlives_freeze";
     case Defect::range_tombstones_not_repaired:
       return "range_tombstones_not_repaired";
+    case Defect::forget_double_write:
+      return "forget_double_write";
+    case Defect::keep_epoch:
+      return "keep_epoch";
     case Defect::count:
       break;
   }

@@ -19,6 +19,8 @@ enum class Defect : uint8_t {
   read_without_asking,            // a Raft group is read without asking its leader what is committed
   lease_outlives_freeze,          // a leader that was frozen counts its lease as if no time had passed
   range_tombstones_not_repaired,  // replicas exchange rows without the deletions of ranges and partitions
+  forget_double_write,            // writes to a shard that moves go to its old replicas only
+  keep_epoch,                     // the epoch of a shard does not rise when its replicas change
   count
 };
 

@@ -17,6 +17,9 @@ constexpr Duration loop_margin = 1s;
 
 Result<boost::json::object> object_of(Result<HttpResponse> response) {
   if (!response) return fail(std::move(response).error());
+  std::string_view said(response->body);
+  if (said.ends_with('\n')) said.remove_suffix(1);
+  if (response->status == 409) return fail(ErrorCode::already_exists, "{}", printable(said.substr(0, 500)));
   if (response->status != 200)
     return fail(ErrorCode::internal, "it answered {} {}: {}", response->status, http_reason(response->status),
                 printable(std::string_view(response->body).substr(0, 200)));
@@ -63,16 +66,34 @@ Result<std::vector<NodeAnswer>> ask_status(const std::string& data) {
   return answers;
 }
 
-Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit) {
+Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit,
+                                         const std::string& body) {
   Result<boost::json::object> answer = unanswered();
   RealCore core;
   std::vector<std::unique_ptr<Network>> networks;
   TRY(Network * network, asking_network(core, config, networks));
   TaskGroup tasks(core.executor());
-  tasks.spawn(
-      ask(*network, {.to = config.http(), .method = HttpMethod::post, .target = target, .limit = limit}, answer));
+  tasks.spawn(ask(*network,
+                  {.to = config.http(), .method = HttpMethod::post, .target = target, .body = body, .limit = limit},
+                  answer));
   core.run_until([&] { return tasks.size() == 0; }, limit + loop_margin);
   return answer;
+}
+
+const boost::json::object* freshest(const std::vector<NodeAnswer>& answers) {
+  const boost::json::object* best = nullptr;
+  int64_t best_applied = -1;
+  for (const NodeAnswer& answer : answers) {
+    // A node that left knows no news.
+    if (!answer.status || text_member(*answer.status, "state") == "left") continue;
+    const boost::json::value* applied = find_member(*answer.status, "metadata.applied");
+    const int64_t value = applied && applied->is_int64() ? applied->get_int64() : 0;
+    if (value > best_applied) {
+      best = &*answer.status;
+      best_applied = value;
+    }
+  }
+  return best;
 }
 
 std::string text_member(const boost::json::object& object, std::string_view name) {

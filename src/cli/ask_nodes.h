@@ -21,7 +21,12 @@ Result<std::vector<NodeAnswer>> ask_status(const std::string& data);
 
 /// Posts to one node. Errors: those of http_call(); corrupt where the answer is no JSON object; internal with what the
 /// node said where its status is not 200.
-Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit);
+/// 409 is already_exists with the node's words alone.
+Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit,
+                                         const std::string& body = "");
+
+/// The status of the node that has applied most of the metadata log; null where none answers.
+const boost::json::object* freshest(const std::vector<NodeAnswer>& answers);
 
 /// The member where it is there and a string, else "". Control characters are left out, because it is printed.
 std::string text_member(const boost::json::object& object, std::string_view name);

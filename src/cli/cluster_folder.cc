@@ -78,10 +78,60 @@ Result<std::vector<NodeConfig>> read_cluster(const std::string& data) {
   return nodes;
 }
 
+Result<NodeConfig> find_node(const std::string& data, const std::string& name) {
+  TRY(std::vector<NodeConfig> nodes, read_cluster(data));
+  if (nodes.empty())
+    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", data, data);
+  std::string names;
+  for (NodeConfig& node : nodes) {
+    if (node.name == name) return std::move(node);
+    names += " " + node.name;
+  }
+  return fail(ErrorCode::not_found, "{} has no node {}: it has{}", data, name, names);
+}
+
+Status retire_node(const NodeConfig& config) {
+  const std::string path = config.data_folder + "/node.toml";
+  TRY(const Bytes text, read_file(path));
+  TRY_STATUS(write_file(path + ".left", text));
+  return remove_file(path);
+}
+
+/// Members came or went since the cluster was founded: it is complete as it is.
+static bool has_changed(const std::string& data, const std::vector<NodeConfig>& nodes) {
+  if (std::ranges::any_of(nodes, &NodeConfig::joined)) return true;
+  auto names = list_folder(data);
+  return names && std::ranges::any_of(*names, [&](const std::string& name) {
+           return file_exists(data + "/" + name + "/node.toml.left");
+         });
+}
+
+/// Gives the nodes of a cluster whose members changed other ports.
+static Status change_ports(std::vector<NodeConfig>& nodes, const ClusterOptions& options) {
+  for (NodeConfig& node : nodes) {
+    if (running_process(node))
+      return fail(ErrorCode::already_exists, "{} is running, so that its ports cannot be changed: stop it first",
+                  node.name);
+    TRY_STATUS(apply_ports(node, options));
+    for (MemberConfig& member : node.seeds) member.rpc_port = node.rpc_port;
+  }
+  for (const NodeConfig& node : nodes) TRY_STATUS(save_node_config(node));
+  return {};
+}
+
 Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& options) {
   TRY(std::string data, absolute_path(options.data));
   TRY(std::vector<NodeConfig> nodes, read_cluster(data));
   const bool known = !nodes.empty();
+  const bool new_ports = options.cql_port || options.http_port || options.rpc_port || options.port_offset;
+  if (known && has_changed(data, nodes)) {
+    if (new_ports && std::ranges::any_of(nodes, [&](const NodeConfig& node) {
+          NodeConfig changed = node;
+          return !apply_ports(changed, options) || changed != node;
+        }))
+      TRY_STATUS(change_ports(nodes, options));
+    return nodes;
+  }
   const auto members = known ? nodes.front().seeds.size() : static_cast<size_t>(options.nodes.value_or(3));
   if (known && options.nodes && static_cast<size_t>(*options.nodes) != members)
     return fail(ErrorCode::invalid_argument,
@@ -89,7 +139,6 @@ Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& opti
                 options.data, members, *options.nodes);
   TRY_STATUS(check_places(known ? nodes.front().seeds : std::vector<MemberConfig>(), members, options));
   const bool founded_whole = nodes.size() == members;
-  const bool new_ports = options.cql_port || options.http_port || options.rpc_port || options.port_offset;
   if (founded_whole && !new_ports) return nodes;
 
   // A folder that founding left incomplete is completed: the settings follow from the number of members.

@@ -3,6 +3,7 @@
 //   node.lock  held while it runs    node.log   its log          data/   everything it stores
 //   node.pem, node.key  its certificate, where `up --tls` made one; ca.pem and ca.key of the cluster signed it
 //   audit.log  who logged in, and who changed schemas and users
+// A node that left the cluster has node.toml.left instead of node.toml, and is not counted any more.
 #pragma once
 
 #include <optional>
@@ -33,6 +34,11 @@ Status save_node_config(const NodeConfig& config);
 
 /// The nodes that the folder knows, in order of their ids; empty where it has none. Errors: invalid_argument, io.
 Result<std::vector<NodeConfig>> read_cluster(const std::string& data);
+
+/// Errors: not_found, naming what there is.
+Result<NodeConfig> find_node(const std::string& data, const std::string& name);
+/// The node is no member any more: its settings are kept as node.toml.left, and read_cluster() leaves it out.
+Status retire_node(const NodeConfig& config);
 
 /// Reads the cluster or, in a new folder, founds it: node k listens on 127.0.0.k; nodes take turns in datacenters and,
 /// in each, in racks. Ports that the options name are written to the settings of a known cluster too. Errors:

@@ -8,6 +8,8 @@
 
 namespace asterism {
 
+constexpr Duration start_limit = 60s;
+
 std::string launch_report(const Status& status) {
   if (status) return JsonLine().boolean("ready", true).str();
   return JsonLine()
@@ -55,6 +57,22 @@ Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const Node
     ready(read_report(config, line));
   });
   return launch;
+}
+
+Result<ProcessName> launch_and_wait(const NodeConfig& config) {
+  if (auto process = running_process(config))
+    return fail(ErrorCode::already_exists, "{} is already running as process {}", config.name, process->pid);
+  RealCore core;
+  if (Status free = check_ports_free(core, config); !free)
+    return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
+                free.error().message);
+  std::optional<Status> ready;
+  TRY(auto launch, NodeLaunch::start(core, config, false, [&](Status status) { ready = std::move(status); }));
+  if (!core.run_until([&] { return ready.has_value(); }, start_limit))
+    return fail(ErrorCode::timeout, "{} runs as process {} but does not serve yet: see {}", config.name,
+                launch->process().pid, log_path(config));
+  TRY_STATUS(*ready);
+  return launch->process();
 }
 
 Error explain_port_in_use(const Error& error) {

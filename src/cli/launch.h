@@ -25,6 +25,10 @@ class NodeLaunch {
   std::unique_ptr<LineReader> reader_;
 };
 
+/// Starts the process of a node in the background and waits until it serves. Errors: already_exists where it runs or a
+/// port is in use; timeout where it runs and does not serve yet; what the process reported.
+Result<ProcessName> launch_and_wait(const NodeConfig& config);
+
 /// The line that a node's process writes to descriptor `child_pipe` once it serves or knows that it never will.
 std::string launch_report(const Status& status);
 

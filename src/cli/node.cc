@@ -3,14 +3,12 @@
 #include "cli/cluster_folder.h"
 #include "cli/commands.h"
 #include "cli/launch.h"
+#include "cli/members.h"
 #include "cli/node_run.h"
 #include "cli/output.h"
-#include "runtime/real/files.h"
 
 namespace asterism {
 namespace {
-
-constexpr Duration start_limit = 60s;
 
 struct NodeStartOptions {
   std::string name;
@@ -19,40 +17,15 @@ struct NodeStartOptions {
   bool json = false;
 };
 
-Result<NodeConfig> find_node(const NodeStartOptions& options) {
-  TRY(std::vector<NodeConfig> nodes, read_cluster(options.data));
-  if (nodes.empty())
-    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", options.data,
-                options.data);
-  std::string names;
-  for (NodeConfig& node : nodes) {
-    if (node.name == options.name) return std::move(node);
-    names += " " + node.name;
-  }
-  return fail(ErrorCode::not_found, "{} has no node {}: it has{}", options.data, options.name, names);
-}
-
 Status start_node(const NodeStartOptions& options) {
-  TRY(NodeConfig config, find_node(options));
+  TRY(NodeConfig config, find_node(options.data, options.name));
   config.insecure |= options.insecure;
   TRY_STATUS(check_exposure(config));
-  if (auto process = running_process(config))
-    return fail(ErrorCode::already_exists, "{} is already running as process {}", config.name, process->pid);
-  RealCore core;
-  if (Status free = check_ports_free(core, config); !free)
-    return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
-                free.error().message);
-  std::optional<Status> ready;
-  TRY(auto launch, NodeLaunch::start(core, config, {}, [&](Status status) { ready = std::move(status); }));
-  if (!core.run_until([&] { return ready.has_value(); }, start_limit))
-    return fail(ErrorCode::timeout, "{} runs as process {} but does not serve yet: see {}", config.name,
-                launch->process().pid, log_path(config));
-  TRY_STATUS(*ready);
+  TRY(const ProcessName process, launch_and_wait(config));
   if (options.json)
-    print_line(node_json(config, launch->process().pid));
+    print_line(node_json(config, process.pid));
   else
-    print_line(
-        fmt::format("{} serves CQL on {} as process {}", config.name, config.cql().to_string(), launch->process().pid));
+    print_line(fmt::format("{} serves CQL on {} as process {}", config.name, config.cql().to_string(), process.pid));
   return {};
 }
 
@@ -76,6 +49,8 @@ void add_node(CLI::App& app, Chosen& chosen) {
       return started ? 0 : 1;
     };
   });
+
+  add_member_commands(*node, chosen);
 
   auto run_options = std::make_shared<NodeRunOptions>();
   CLI::App* run = node->add_subcommand("run", "Be a node, in the foreground");

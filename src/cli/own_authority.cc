@@ -24,6 +24,19 @@ Result<Identity> read_or_make_authority(const std::string& data, const std::stri
   return authority;
 }
 
+/// Writes its certificate, its key and whom it trusts into its folder, and names them in its settings.
+Status certify(const Identity& authority, NodeConfig& node) {
+  TRY(const Identity issued, issue_certificate(authority, node.name, {node.address}));
+  node.tls.certificate = "node.pem";
+  node.tls.key = "node.key";
+  // It signs nothing but nodes.
+  node.tls.nodes = "ca.pem";
+  TRY_STATUS(make_folders(node.data_folder));
+  TRY_STATUS(write_file(node.data_folder + "/" + node.tls.certificate, issued.certificate));
+  TRY_STATUS(write_file(node.data_folder + "/" + node.tls.key, issued.key));
+  return write_file(node.data_folder + "/" + node.tls.nodes, authority.certificate);
+}
+
 }  // namespace
 
 std::string authority_path(const std::string& data) { return data + "/ca.pem"; }
@@ -36,17 +49,18 @@ Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes
     if (has_tls(node)) continue;
     if (running_process(node))
       return fail(ErrorCode::already_exists, "{} is running: stop it first, so that it gets a certificate", node.name);
-    TRY(const Identity issued, issue_certificate(authority, node.name, {node.address}));
-    node.tls.certificate = "node.pem";
-    node.tls.key = "node.key";
-    // It signs nothing but nodes.
-    node.tls.nodes = "ca.pem";
-    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.certificate, issued.certificate));
-    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.key, issued.key));
-    TRY_STATUS(write_file(node.data_folder + "/" + node.tls.nodes, authority.certificate));
+    TRY_STATUS(certify(authority, node));
     TRY_STATUS(save_node_config(node));
   }
   return {};
+}
+
+Status give_certificate(const std::string& data, NodeConfig& node) {
+  if (!file_exists(authority_path(data)) || !file_exists(key_path(data)))
+    return fail(ErrorCode::not_found, "the certificates of this cluster do not come from `asterism up --tls`, and {} "
+                "without {} has nobody to sign one for {}", data, "ca.key", node.name);
+  TRY(const Identity authority, read_or_make_authority(data, node.cluster_name));
+  return certify(authority, node);
 }
 
 }  // namespace asterism

@@ -15,4 +15,8 @@ std::string authority_path(const std::string& data);
 /// Errors: already_exists where such a node runs; io.
 Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes);
 
+/// For a node that joins a cluster with TLS: a certificate of the cluster's own authority, in the node's folder.
+/// Errors: not_found where the cluster has certificates from elsewhere; io.
+Status give_certificate(const std::string& data, NodeConfig& node);
+
 }  // namespace asterism

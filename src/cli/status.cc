@@ -4,31 +4,23 @@
 
 #include "cli/ask_nodes.h"
 #include "cli/commands.h"
+#include "cli/members.h"
 #include "cli/output.h"
 
 namespace asterism {
 namespace {
 
-/// up: it serves clients. starting: it answers, and does not serve yet. down: it does not answer.
-const char* state_word(const NodeAnswer& answer) {
+/// up: it serves clients. starting: it answers, and does not serve yet. joining, leaving: it is the subject of the
+/// change of members that is under way. left: it is no member any more. down: it does not answer.
+const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh) {
   if (!answer.status) return "down";
-  return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
-}
-
-/// The status of the node that has applied most of the metadata log; null where none answers.
-const boost::json::object* freshest(const std::vector<NodeAnswer>& answers) {
-  const boost::json::object* best = nullptr;
-  int64_t best_applied = -1;
-  for (const NodeAnswer& answer : answers) {
-    if (!answer.status) continue;
-    const boost::json::value* applied = find_member(*answer.status, "metadata.applied");
-    const int64_t value = applied && applied->is_int64() ? applied->get_int64() : 0;
-    if (value > best_applied) {
-      best = &*answer.status;
-      best_applied = value;
-    }
+  if (text_member(*answer.status, "state") == "left") return "left";
+  const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
+  if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
+    const boost::json::value* what = find_member(*fresh, "change.what");
+    return what && *what == "decommission" ? "leaving" : "joining";
   }
-  return best;
+  return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
 }
 
 std::string metadata_leader(const boost::json::object* status) {
@@ -40,14 +32,14 @@ std::optional<uint64_t> resident(const NodeAnswer& answer) {
   return answer.process ? resident_bytes(*answer.process) : std::nullopt;
 }
 
-boost::json::object node_object(const NodeAnswer& answer) {
+boost::json::object node_object(const NodeAnswer& answer, const boost::json::object* fresh) {
   const NodeConfig& config = answer.config;
   boost::json::object node{{"name", config.name},
                            {"id", config.id.value},
                            {"address", config.address},
                            {"datacenter", config.place.datacenter},
                            {"rack", config.place.rack},
-                           {"state", state_word(answer)},
+                           {"state", state_word(answer, fresh)},
                            {"pid", nullptr},
                            {"cql", config.cql_port},
                            {"http", config.http_port}};
@@ -68,10 +60,11 @@ void print_json(const std::vector<NodeAnswer>& answers) {
   boost::json::object status;
   status["cluster"] = answers.front().config.cluster_name;
   boost::json::array nodes;
-  for (const NodeAnswer& answer : answers) nodes.push_back(node_object(answer));
+  for (const NodeAnswer& answer : answers) nodes.push_back(node_object(answer, fresh));
   status["nodes"] = std::move(nodes);
   const boost::json::value* shards = fresh ? fresh->if_contains("shards") : nullptr;
   status["shards"] = shards ? *shards : boost::json::value(nullptr);
+  if (const boost::json::value* change = fresh ? fresh->if_contains("change") : nullptr) status["change"] = *change;
   const std::string leader = metadata_leader(fresh);
   status["leaders"] = {{"metadata", leader.empty() ? boost::json::value(nullptr) : boost::json::value(leader)}};
   print_line(boost::json::serialize(status));
@@ -100,8 +93,9 @@ void print_table(const std::vector<NodeAnswer>& answers) {
   constexpr const char* row = "  {:8}{}{}{:22}{:30}{:9}{:9}{}";
   print_line(dim(fmt::format(fmt::runtime(row), "node", fmt::format("{:12}", "state"), place_column("place"), "CQL",
                              "HTTP", "process", "up for", "memory")));
+  const boost::json::object* fresh = freshest(answers);
   for (const NodeAnswer& answer : answers) {
-    const std::string_view state = state_word(answer);
+    const std::string_view state = state_word(answer, fresh);
     const std::string phase = answer.status ? text_member(*answer.status, "state") : "";
     const std::string word = fmt::format("{:12}", phase == "rebuilding" || phase == "full" ? phase : state);
     const Colour colour = state == "up" ? Colour::green : state == "down" ? Colour::red : Colour::yellow;
@@ -112,8 +106,9 @@ void print_table(const std::vector<NodeAnswer>& answers) {
                            answer.process ? std::to_string(answer.process->pid) : "-",
                            age(number_member(answer, "uptime_s")), memory(resident(answer))));
   }
-  const boost::json::object* fresh = freshest(answers);
   if (!fresh) return;
+  if (const boost::json::value* change = fresh->if_contains("change"); change && change->is_object())
+    print_line(fmt::format("  {} {}", dim("members"), describe_change(change->get_object())));
   const std::string leader = metadata_leader(fresh);
   print_line(fmt::format("  {} {}", dim("metadata leader"), leader.empty() ? "none" : leader));
   std::string shards;

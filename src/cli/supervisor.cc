@@ -31,9 +31,9 @@ int Supervisor::run() {
 }
 
 Status Supervisor::prepare() {
-  TRY(std::string data, absolute_path(options_.data));
-  TRY_STATUS(make_folders(data));
-  auto locked = FileLock::acquire(data + "/up.lock");
+  TRY(data_, absolute_path(options_.data));
+  TRY_STATUS(make_folders(data_));
+  auto locked = FileLock::acquire(data_ + "/up.lock");
   if (!locked)
     return fail(ErrorCode::invalid_argument, "asterism up already runs on {}: use another folder with --data",
                 options_.data);
@@ -41,13 +41,8 @@ Status Supervisor::prepare() {
   TRY(std::vector<NodeConfig> configs, read_or_found_cluster(options_));
   TRY_STATUS(turn_tls_on(options_, configs));
   TRY(admin_password_, turn_authentication_on(options_, configs));
-  std::vector<std::string> folders;
-  for (NodeConfig& config : configs) {
-    folders.push_back(config.data_folder);
-    Node& node = nodes_.emplace_back();
-    node.config = std::move(config);
-  }
-  socket_ = data + "/up.sock";
+  for (NodeConfig& config : configs) nodes_.emplace_back().config = std::move(config);
+  socket_ = data_ + "/up.sock";
   TRY(server_, serve_lines(core_, socket_,
                            [this](std::string question, LineReply reply) { answer(question, std::move(reply)); }));
   adopt_running();
@@ -56,8 +51,34 @@ Status Supervisor::prepare() {
   for (Node& node : nodes_)
     if (!node.watch) TRY_STATUS(launch(node));
   announce_ready();
-  TRY(folders_, watch_folders(core_, folders, [this] { adopt_running(); }));
+  return watch_all();
+}
+
+Status Supervisor::watch_all() {
+  watched_ = {data_};
+  TRY(const std::vector<std::string> names, list_folder(data_));
+  for (const std::string& name : names)
+    if (name != "up.lock") watched_.push_back(data_ + "/" + name);
+  TRY(folders_, watch_folders(core_, watched_, [this] { look_at_folders(); }));
   return {};
+}
+
+void Supervisor::look_at_folders() {
+  if (auto names = list_folder(data_); names && names->size() != watched_.size()) {
+    // The watch cannot be replaced while it calls.
+    watch_timer_.arm(core_.clock().now(), [this] {
+      (void)watch_all();
+      look_at_folders();
+    });
+  }
+  auto configs = read_cluster(data_);
+  if (configs) {
+    for (NodeConfig& config : *configs) {
+      if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.config.id == config.id; })) continue;
+      nodes_.push_back({.config = std::move(config), .launch = nullptr, .watch = nullptr});
+    }
+  }
+  adopt_running();
 }
 
 Status Supervisor::launch(Node& node) {
@@ -223,6 +244,13 @@ void Supervisor::ended(Node& node, ExitStatus status) {
   if (!was_up) return;
   if (!announced_)
     return fail_start({ErrorCode::closed, fmt::format("{} ended: see {}", node.config.name, log_path(node.config))});
+  if (!file_exists(node.config.data_folder + "/node.toml")) {
+    if (json_)
+      print_line(JsonLine().text("event", "node_left").text("name", node.config.name).number("pid", pid).str());
+    else
+      print_line(fmt::format("{} has left the cluster", node.config.name));
+    return;
+  }
   if (json_) {
     JsonLine line;
     line.text("event", "node_down").text("name", node.config.name).number("pid", pid);

@@ -1,6 +1,7 @@
 // Runs the nodes of a cluster on this machine, from the foreground: the work of `asterism up`.
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "cli/cluster_folder.h"
@@ -14,6 +15,7 @@ namespace asterism {
 
 /// Starts every node, announces when all serve, announces each node that ends or that somebody started again, and
 /// stops all of them, wherever they came from, on SIGINT or SIGTERM. A node that ended is not started again by itself.
+/// Nodes that join meanwhile are its own from then on.
 ///
 /// Nodes ask it over the socket `up.sock` in the cluster's folder, in lines of JSON: {"action": "list"} gives
 /// {"nodes": {"n1": {"state": "running", "cut_off": false}, …}} (running, frozen, starting, down);
@@ -47,6 +49,9 @@ class Supervisor {
   void became_ready(Node& node, const Status& status);
   /// Takes on nodes that another process started.
   void adopt_running();
+  /// Learns of nodes that joined.
+  void look_at_folders();
+  Status watch_all();
   void announce_ready();
   std::string password_notice() const;
   void fail_start(const Error& error);
@@ -60,11 +65,13 @@ class Supervisor {
   RealCore core_;
   Instant begun_ = core_.clock().now();
   std::optional<FileLock> lock_;
-  std::vector<Node> nodes_;
+  std::deque<Node> nodes_;  // stay where they are
+  std::string data_;
+  std::vector<std::string> watched_;
   std::unique_ptr<FolderWatch> folders_;
   std::string socket_;  // its path
   std::unique_ptr<LineServer> server_;
-  Timer kill_timer_{core_.executor()};
+  Timer kill_timer_{core_.executor()}, watch_timer_{core_.executor()};
   bool announced_ = false, stopping_ = false;
   std::optional<Error> failure_;
   std::optional<std::string> admin_password_;  // made up by this start

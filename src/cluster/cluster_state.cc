@@ -6,8 +6,6 @@
 
 namespace asterism {
 
-bool Shard::has_replica(NodeId node) const { return std::ranges::find(replicas, node) != replicas.end(); }
-
 static void to_proto(const NodeInfo& node, meta::Node& out) {
   out.set_id(node.id.value);
   out.set_name(node.name);
@@ -33,34 +31,65 @@ static NodeInfo from_proto(const meta::Node& in) {
   return node;
 }
 
-Result<Bytes> ClusterState::apply(uint64_t, BytesView command) {
+Result<Bytes> ClusterState::apply(uint64_t index, BytesView command) {
   meta::ClusterCommand parsed;
   if (!parsed.ParseFromArray(command.data(), static_cast<int>(command.size())))
     return fail(ErrorCode::invalid_argument, "malformed cluster command");
-  if (parsed.has_bootstrap()) {
-    if (!nodes_.empty()) return fail(ErrorCode::already_exists, "the cluster has been made already");
-    const auto& bootstrap = parsed.bootstrap();
-    if (bootstrap.nodes().empty() || bootstrap.tokens_per_node() == 0)
-      return fail(ErrorCode::invalid_argument, "a cluster needs nodes and tokens");
-    auto tokens = even_tokens(static_cast<size_t>(bootstrap.nodes_size()), bootstrap.tokens_per_node());
-    for (int i = 0; i < bootstrap.nodes_size(); ++i) {
-      NodeInfo node = from_proto(bootstrap.nodes(i));
-      node.tokens = std::move(tokens[static_cast<size_t>(i)]);
-      add_node(std::move(node));
+  switch (parsed.command_case()) {
+    case meta::ClusterCommand::kBootstrap:
+      return bootstrap(parsed);
+    case meta::ClusterCommand::kUpdateNode:
+      return update_node(from_proto(parsed.update_node()));
+    case meta::ClusterCommand::kAddNode:
+      TRY_STATUS(add_member(index, from_proto(parsed.add_node().node()), NodeId{parsed.add_node().replaces()}));
+      return Bytes{};
+    case meta::ClusterCommand::kRemoveNode:
+      TRY_STATUS(remove_member(index, NodeId{parsed.remove_node()}));
+      return Bytes{};
+    case meta::ClusterCommand::kCaughtUp: {
+      const auto& told = parsed.caught_up();
+      for (int i = 0; i < std::min(told.shards_size(), told.epochs_size()); ++i)
+        note_caught_up(ShardId{told.shards(i)}, Epoch{told.epochs(i)}, NodeId{told.node()});
+      finish_if_done();
+      return Bytes{};
     }
-    return Bytes{};
-  }
-  if (parsed.has_update_node()) {
-    NodeInfo update = from_proto(parsed.update_node());
-    auto it = nodes_.find(update.id);
-    if (it == nodes_.end()) return fail(ErrorCode::not_found, "node {} is not a member", update.id);
-    update.tokens = it->second.tokens;
-    update.host_id = it->second.host_id;
-    update.place = it->second.place;
-    it->second = std::move(update);
-    return Bytes{};
+    case meta::ClusterCommand::kReady:
+      if (change_ && change_->subject() == NodeId{parsed.ready()} && !change_->cancelled) change_->ready = true;
+      finish_if_done();
+      return Bytes{};
+    case meta::ClusterCommand::kCancel:
+      TRY_STATUS(cancel_change(NodeId{parsed.cancel()}));
+      return Bytes{};
+    case meta::ClusterCommand::COMMAND_NOT_SET:
+      break;
   }
   return fail(ErrorCode::unsupported, "unknown cluster command");
+}
+
+Result<Bytes> ClusterState::bootstrap(const meta::ClusterCommand& command) {
+  if (!nodes_.empty()) return fail(ErrorCode::already_exists, "the cluster has been made already");
+  const auto& bootstrap = command.bootstrap();
+  if (bootstrap.nodes().empty() || bootstrap.tokens_per_node() == 0)
+    return fail(ErrorCode::invalid_argument, "a cluster needs nodes and tokens");
+  auto tokens = even_tokens(static_cast<size_t>(bootstrap.nodes_size()), bootstrap.tokens_per_node());
+  for (int i = 0; i < bootstrap.nodes_size(); ++i) {
+    NodeInfo node = from_proto(bootstrap.nodes(i));
+    node.tokens = std::move(tokens[static_cast<size_t>(i)]);
+    add_node(std::move(node));
+  }
+  return Bytes{};
+}
+
+Result<Bytes> ClusterState::update_node(NodeInfo update) {
+  auto it = nodes_.find(update.id);
+  const bool comes = change_ && change_->comes && change_->comes->id == update.id;
+  if (it == nodes_.end() && !comes) return fail(ErrorCode::not_found, "node {} is not a member", update.id);
+  NodeInfo& known = comes ? *change_->comes : it->second;
+  update.tokens = known.tokens;
+  update.host_id = known.host_id;
+  update.place = known.place;
+  known = std::move(update);
+  return Bytes{};
 }
 
 Bytes ClusterState::snapshot() const {
@@ -75,8 +104,22 @@ Bytes ClusterState::snapshot() const {
     for (NodeId replica : shard.replicas) entry.add_replicas(replica.value);
     entry.set_epoch(shard.epoch.value);
     entry.set_mode(static_cast<uint32_t>(shard.mode));
+    for (NodeId node : shard.target) entry.add_target(node.value);
+    for (NodeId node : shard.caught_up) entry.add_caught_up(node.value);
+    entry.set_settling(shard.settling);
+    for (NodeId node : shard.former) entry.add_former(node.value);
   }
   out.set_next_shard(next_shard_);
+  for (NodeId node : removed_) out.add_removed(node.value);
+  if (change_) {
+    auto& change = *out.mutable_change();
+    if (change_->comes) to_proto(*change_->comes, *change.mutable_comes());
+    change.set_leaves(change_->leaves.value);
+    change.set_cancelled(change_->cancelled);
+    change.set_ready(change_->ready);
+    change.set_shards(change_->shards);
+    change.set_began(change_->began);
+  }
   return out.SerializeAsString();
 }
 
@@ -84,7 +127,11 @@ Status ClusterState::restore(BytesView snapshot) {
   meta::ClusterSnapshot in;
   if (!in.ParseFromArray(snapshot.data(), static_cast<int>(snapshot.size())))
     return fail(ErrorCode::corrupt, "malformed snapshot of section cluster");
+  Placement placement = std::move(placement_);
+  const Defects defects = defects_;
   *this = ClusterState();
+  placement_ = std::move(placement);
+  defects_ = defects;
   for (const auto& node : in.nodes()) add_node(from_proto(node));
   for (const auto& entry : in.shards()) {
     Shard shard{ShardId{entry.id()},
@@ -93,14 +140,32 @@ Status ClusterState::restore(BytesView snapshot) {
                 {},
                 Epoch{entry.epoch()},
                 static_cast<ShardMode>(entry.mode())};
-    for (uint32_t replica : entry.replicas()) shard.replicas.push_back(NodeId{replica});
+    const auto read = [](const auto& from, std::vector<NodeId>& to) {
+      for (uint32_t node : from) to.push_back(NodeId{node});
+    };
+    read(entry.replicas(), shard.replicas);
+    read(entry.target(), shard.target);
+    read(entry.caught_up(), shard.caught_up);
+    read(entry.former(), shard.former);
+    shard.settling = entry.settling();
     insert_shard(std::move(shard));
   }
   next_shard_ = in.next_shard();
+  for (uint32_t node : in.removed()) removed_.insert(NodeId{node});
+  if (in.has_change()) {
+    change_.emplace();
+    if (in.change().has_comes()) change_->comes = from_proto(in.change().comes());
+    change_->leaves = NodeId{in.change().leaves()};
+    change_->cancelled = in.change().cancelled();
+    change_->ready = in.change().ready();
+    change_->shards = in.change().shards();
+    change_->began = in.change().began();
+  }
   return {};
 }
 
 const NodeInfo* ClusterState::node(NodeId id) const {
+  if (change_ && change_->comes && change_->comes->id == id) return &*change_->comes;
   auto it = nodes_.find(id);
   return it == nodes_.end() ? nullptr : &it->second;
 }
@@ -128,6 +193,7 @@ std::vector<const Shard*> ClusterState::shards_of(const std::string& scope) cons
 void ClusterState::drop_shards(const std::string& scope) {
   std::erase_if(shards_, [&](const auto& entry) { return entry.second.scope == scope; });
   by_scope_.erase(scope);
+  finish_if_done();
 }
 
 void ClusterState::add_node(NodeInfo node) {
@@ -144,12 +210,6 @@ void ClusterState::insert_shard(Shard shard) {
   shards_[shard.id] = std::move(shard);
 }
 
-void ClusterState::set_replicas(Shard& shard, std::vector<NodeId> replicas) {
-  if (shard.replicas == replicas) return;
-  shard.replicas = std::move(replicas);
-  ++shard.epoch.value;
-}
-
 Bytes ClusterState::bootstrap_command(const std::vector<NodeInfo>& nodes, uint32_t tokens_per_node) {
   meta::ClusterCommand command;
   auto& bootstrap = *command.mutable_bootstrap();
@@ -161,6 +221,42 @@ Bytes ClusterState::bootstrap_command(const std::vector<NodeInfo>& nodes, uint32
 Bytes ClusterState::update_node_command(const NodeInfo& node) {
   meta::ClusterCommand command;
   to_proto(node, *command.mutable_update_node());
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::add_node_command(const NodeInfo& node, NodeId replaces) {
+  meta::ClusterCommand command;
+  to_proto(node, *command.mutable_add_node()->mutable_node());
+  command.mutable_add_node()->set_replaces(replaces.value);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::remove_node_command(NodeId node) {
+  meta::ClusterCommand command;
+  command.set_remove_node(node.value);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::caught_up_command(NodeId node, const std::vector<std::pair<ShardId, Epoch>>& shards) {
+  meta::ClusterCommand command;
+  auto& told = *command.mutable_caught_up();
+  told.set_node(node.value);
+  for (const auto& [shard, epoch] : shards) {
+    told.add_shards(shard.value);
+    told.add_epochs(epoch.value);
+  }
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::ready_command(NodeId node) {
+  meta::ClusterCommand command;
+  command.set_ready(node.value);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::cancel_command(NodeId node) {
+  meta::ClusterCommand command;
+  command.set_cancel(node.value);
   return command.SerializeAsString();
 }
 

@@ -1,17 +1,24 @@
 // What the metadata log says of the cluster itself: nodes, ring, shards.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/defects.h"
 #include "cluster/metadata_log.h"
 #include "cluster/ring.h"
 #include "ports/network.h"
 
 namespace asterism {
+
+namespace meta {
+class ClusterCommand;
+}
 
 struct NodeInfo {
   NodeId id;
@@ -33,6 +40,10 @@ struct NodeInfo {
 enum class ShardMode : uint8_t { consensus, leaderless, primary };
 
 /// The unit of placement.
+///
+/// A shard moves in two phases, each begun and ended by a command of the metadata log that raises the epoch
+/// (docs/decisions/013-change-of-members.md). Copying: writes must reach their level among `replicas` and among
+/// `target`, reads ask `replicas`. Settling: reads must reach theirs among both too. Then `target` takes over.
 struct Shard {
   ShardId id;
   std::string scope;  // what it is a part of, in the terms of its service: a keyspace
@@ -40,8 +51,35 @@ struct Shard {
   std::vector<NodeId> replicas;
   Epoch epoch;
   ShardMode mode = ShardMode::leaderless;
+  std::vector<NodeId> target{};     // the replicas that it shall have; empty where it does not move
+  std::vector<NodeId> caught_up{};  // of the movers, in this phase
+  bool settling = false;
+  std::vector<NodeId> former{};  // replicas that it moved away from: they may still store its rows
 
   bool has_replica(NodeId node) const;
+  bool moving() const { return !target.empty(); }
+  /// Takes writes: a replica, or one that it shall have.
+  bool holds(NodeId node) const;
+  /// Answers reads.
+  bool answers(NodeId node) const;
+  /// Everybody that holds it, each once, replicas first.
+  std::vector<NodeId> holders() const;
+  /// Who has to compare itself with the replicas before the phase ends: the new replicas, or one that stays.
+  std::vector<NodeId> movers() const;
+};
+
+/// The one change of members that may be under way at a time.
+struct MemberChange {
+  std::optional<NodeInfo> comes;  // not in nodes() yet
+  NodeId leaves;                  // 0: nobody; still in nodes()
+  bool cancelled = false;         // shards move back
+  bool ready = false;             // the node says that it may come or go
+  uint64_t shards = 0;            // that had to move when it began
+  uint64_t began = 0;             // index in the metadata log
+
+  bool replaces() const { return comes && leaves; }
+  /// The node that people name it by.
+  NodeId subject() const { return comes ? comes->id : leaves; }
 };
 
 /// Section "cluster" of the metadata log. Deterministic; read freely by everybody on the core.
@@ -53,8 +91,17 @@ class ClusterState final : public MetadataSection {
   Bytes snapshot() const override;
   Status restore(BytesView snapshot) override;
 
+  /// The members, as clients see them: one that comes is not among them yet, one that leaves still is.
   const std::map<NodeId, NodeInfo>& nodes() const { return nodes_; }
+  /// A member or the node that comes.
   const NodeInfo* node(NodeId id) const;
+  const std::optional<MemberChange>& change() const { return change_; }
+  /// Shards that still have to move.
+  size_t moving() const;
+  /// Whether that node was a member, or was to be one, and is not any more.
+  bool removed(NodeId id) const { return removed_.contains(id); }
+  /// An id that no node had yet.
+  NodeId next_node() const;
   const Ring& ring() const { return ring_; }
   const std::map<ShardId, Shard>& shards() const { return shards_; }
   const Shard* shard(ShardId id) const;
@@ -63,34 +110,62 @@ class ClusterState final : public MetadataSection {
   /// The shards of a scope, ascending by range.to.
   std::vector<const Shard*> shards_of(const std::string& scope) const;
 
-  /// For other sections while they apply a command: one leaderless shard per range of the ring, placed by `place`.
-  template <class Place>
-  void create_shards(const std::string& scope, Place&& place) {
-    for (const TokenRange& range : ring_.ranges()) add_shard(scope, range, place(range.to));
-  }
-  void drop_shards(const std::string& scope);
-  /// Gives every shard of a scope the replicas that `place` names; the epoch rises where they differ.
-  template <class Place>
-  void replace_shards(const std::string& scope, Place&& place) {
-    for (auto& [id, shard] : shards_)
-      if (shard.scope == scope) set_replicas(shard, place(shard.range.to));
-  }
+  /// The replicas that a scope's own strategy wants for a token on a ring. Set once, before anything is applied, by the
+  /// section that makes shards.
+  using Placement = std::function<std::vector<NodeId>(const std::string& scope, int64_t token, const Ring& ring)>;
+  void set_placement(Placement placement) { placement_ = std::move(placement); }
+  void plant(Defects defects) { defects_ = defects; }
 
-  /// Encoded commands for MetadataLog::propose.
+  // For other sections while they apply a command.
+
+  /// One leaderless shard per range of the ring.
+  void create_shards(const std::string& scope);
+  void drop_shards(const std::string& scope);
+  /// Gives every shard of a scope the replicas that its strategy wants now; the epoch rises where they differ. Not
+  /// while members change.
+  void replace_shards(const std::string& scope);
+
+  // Encoded commands for MetadataLog::propose. Outcomes: already_exists (another change is under way, or the node is
+  // known), not_found, invalid_argument.
   static Bytes bootstrap_command(const std::vector<NodeInfo>& nodes, uint32_t tokens_per_node);
   static Bytes update_node_command(const NodeInfo& node);
+  /// A new node, with tokens that nobody has; or, with the tokens of the node that it replaces, instead of that one.
+  static Bytes add_node_command(const NodeInfo& node, NodeId replaces = {});
+  static Bytes remove_node_command(NodeId node);
+  /// A mover has compared itself with what it has to in the shards' present phase.
+  static Bytes caught_up_command(NodeId node, const std::vector<std::pair<ShardId, Epoch>>& shards);
+  static Bytes ready_command(NodeId node);
+  static Bytes cancel_command(NodeId node);
 
  private:
+  Result<Bytes> bootstrap(const meta::ClusterCommand& command);
+  Result<Bytes> update_node(NodeInfo update);
+  Status add_member(uint64_t index, NodeInfo node, NodeId replaces);
+  Status remove_member(uint64_t index, NodeId node);
+  Status cancel_change(NodeId node);
+  void note_caught_up(ShardId id, Epoch epoch, NodeId node);
+  Status check_no_change() const;
+  Ring target_ring() const;
+  void begin_moves(uint64_t index);
+  void raise_epoch(Shard& shard) const;
+  void split_at(int64_t token);
+  void aim(Shard& shard, std::vector<NodeId> replicas);
+  void switch_over(Shard& shard);
+  void finish_if_done();
+  void merge_shards();
   void add_node(NodeInfo node);
   void add_shard(const std::string& scope, TokenRange range, std::vector<NodeId> replicas);
   void insert_shard(Shard shard);
-  static void set_replicas(Shard& shard, std::vector<NodeId> replicas);
 
   std::map<NodeId, NodeInfo> nodes_;
   Ring ring_;
   std::map<ShardId, Shard> shards_;
   std::map<std::string, std::map<int64_t, ShardId>> by_scope_;  // range.to → shard
   uint64_t next_shard_ = 1;
+  std::optional<MemberChange> change_;
+  std::set<NodeId> removed_;
+  Placement placement_;
+  Defects defects_;
 };
 
 }  // namespace asterism

@@ -6,7 +6,10 @@ namespace asterism {
 
 Liveness::Liveness(NodeId self, Executor& executor, Rpc& rpc, Log log)
     : self_(self), executor_(executor), rpc_(rpc), log_(std::move(log)) {
-  rpc.handle(rpc_method::ping, [](RpcRequest) -> Task<Result<Bytes>> { co_return Bytes{}; });
+  // The answer is empty but for those that are no members any more.
+  rpc.handle(rpc_method::ping, [this](RpcRequest request) -> Task<Result<Bytes>> {
+    co_return is_gone_&& is_gone_(request.from) ? Bytes("gone") : Bytes();
+  });
 }
 
 void Liveness::watch(NodeId node) {
@@ -47,6 +50,7 @@ Task<void> Liveness::ping_loop(NodeId node, Watched& watched) {
   while (true) {
     auto pong = co_await rpc_.call(node, rpc_method::ping, {}, executor_.now() + ping_timeout, RpcPriority::control);
     if (pong) {
+      if (!pong->empty() && told_gone_) told_gone_();
       watched.silent_pings = 0;
       detector_.heard(node, executor_.now());
     } else if (pong.error().code == ErrorCode::unavailable) {

@@ -26,6 +26,11 @@ class Liveness {
   void forget(NodeId node);
   /// Oneself is always up.
   bool up(NodeId node) const;
+  /// Nodes of which `is_gone` says so are told that they are no members any more; `told` is called where this node is.
+  void on_removal(std::function<bool(NodeId)> is_gone, std::function<void()> told) {
+    is_gone_ = std::move(is_gone);
+    told_gone_ = std::move(told);
+  }
   /// Called when a node that is watched goes up or down.
   void on_change(std::function<void(NodeId, bool up)> listener) { listeners_.push_back(std::move(listener)); }
 
@@ -46,6 +51,8 @@ class Liveness {
   FailureDetector detector_;
   std::map<NodeId, Watched> watched_;
   std::vector<std::function<void(NodeId, bool)>> listeners_;
+  std::function<bool(NodeId)> is_gone_;
+  std::function<void()> told_gone_;
 };
 
 }  // namespace asterism

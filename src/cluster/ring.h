@@ -35,6 +35,7 @@ class Ring {
   void remove(NodeId node);
 
   const std::map<int64_t, NodeId>& tokens() const { return tokens_; }
+  const std::map<NodeId, NodePlace>& places() const { return places_; }
   /// One range per token, ascending; the first goes round.
   std::vector<TokenRange> ranges() const;
 
@@ -55,5 +56,10 @@ class Ring {
 /// `per_node` tokens for each of `nodes` nodes that start together: evenly spaced and interleaved, so that every node
 /// owns the same share.
 std::vector<std::vector<int64_t>> even_tokens(size_t nodes, size_t per_node);
+
+/// `count` tokens for a node that joins, which split large ranges so that every node of its datacenter then stores
+/// about as much as any other, for each of these replication factors. Deterministic.
+std::vector<int64_t> joining_tokens(const Ring& ring, const NodePlace& place, size_t count,
+                                    const std::vector<size_t>& factors);
 
 }  // namespace asterism

@@ -12,6 +12,7 @@ constexpr size_t leaves = 64;               // of the hash tree of one table in 
 constexpr size_t keys_without_yield = 256;  // then others get the core
 constexpr Duration rpc_timeout = 10s;
 constexpr uint32_t rows_at_once = 1000;
+constexpr Duration longest_rest = 50ms;
 
 AntiEntropy::AntiEntropy(AntiEntropyOptions options, NodeId self, Executor& executor, Rpc& rpc,
                          MetadataService& metadata, const ClusterState& cluster, const Schema& schema,
@@ -40,8 +41,7 @@ RequestView AntiEntropy::view_of(const Shard& shard) const {
   return {metadata_.applied_index(), {{shard.id, shard.epoch}}};
 }
 
-/// The storage keys of a token range, as one or (where it goes round) two runs [from, to).
-static std::vector<std::pair<Bytes, Bytes>> key_runs(uint32_t table, TokenRange range) {
+std::vector<std::pair<Bytes, Bytes>> key_runs(uint32_t table, TokenRange range) {
   const Bytes begin = token_key(table, INT64_MIN), end = after_prefix(begin.substr(0, 4));
   auto above = [&](int64_t token) { return token == INT64_MAX ? end : token_key(table, token + 1); };
   if (range.after < range.to) return {{above(range.after), above(range.to)}};
@@ -91,6 +91,18 @@ static Bytes encode_range(const RequestView& view, uint32_t table, TokenRange ra
   return bytes;
 }
 
+/// Of a shard that moves: what was taken under an earlier epoch is in the store, and this node will not go back behind
+/// the present one, before it is compared.
+Task<Status> AntiEntropy::close_epochs(const RequestView& view) {
+  const auto moves = [&](const auto& entry) {
+    const Shard* shard = cluster_.shard(entry.first);
+    return shard != nullptr && shard->moving();
+  };
+  if (std::ranges::none_of(view.shards, moves)) co_return Status{};
+  CO_TRY_STATUS(co_await service_.fence());
+  co_return co_await replica_.settle();
+}
+
 Task<Result<Bytes>> AntiEntropy::serve_hashes(RpcRequest request) {
   ByteReader in(request.payload);
   CO_TRY(const RequestView view, RequestView::decode(in));
@@ -100,6 +112,7 @@ Task<Result<Bytes>> AntiEntropy::serve_hashes(RpcRequest request) {
   // Two replicas that both lost rows must not take one another for complete.
   if (service_.rebuilding()) co_return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
   CO_TRY_STATUS(co_await service_.admit(view, request.deadline));
+  CO_TRY_STATUS(co_await close_epochs(view));
   CO_TRY(const auto hashes, co_await own_hashes(table, {after, to}));
   Bytes reply;
   ByteWriter out(reply);
@@ -187,9 +200,36 @@ bool AntiEntropy::spoil(Bytes& mutation) const {
   return left.has_value();
 }
 
+Task<Status> AntiEntropy::deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline) {
+  if (to == self_) co_return co_await service_.write(view, std::move(mutation), deadline);
+  auto written = co_await rpc_.call(to, rpc_method::write, ReplicaService::encode_write(view, mutation),
+                                    std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
+  co_return written ? Status() : Status(fail(std::move(written).error()));
+}
+
+/// Writes what this node lacks (the first list) and what the peer lacks, side by side: one sync serves many.
+Task<Status> AntiEntropy::bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
+                                         Instant deadline) {
+  TaskGroup writing(executor_);
+  Status outcome;
+  for (size_t side = 0; side < 2; ++side) {
+    for (Bytes& mutation : repairs[side]) {
+      if (!spoil(mutation)) continue;
+      ++(side == 0 ? counters_.rows_pulled : counters_.rows_pushed);
+      writing.spawn(
+          [](AntiEntropy& self, const RequestView& as, NodeId to, Bytes one, Instant until, Status& out) -> Task<void> {
+            Status done = co_await self.deliver(as, to, std::move(one), until);
+            if (!done && out) out = std::move(done);
+          }(*this, view, side == 0 ? self_ : peer, std::move(mutation), deadline, outcome));
+    }
+  }
+  co_await writing.join();
+  co_return outcome;
+}
+
 /// Brings what two replicas hold in a token range together, a page at a time.
 Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range,
-                                   Instant deadline) {
+                                   Instant deadline, bool gently) {
   for (const auto& [from, to] : key_runs(table->number, range)) {
     ReadCommand command;
     command.table = table->number;
@@ -200,26 +240,16 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
     command.now_s = executor_.clock().wall_now().us / 1'000'000;
     bool more = from < to;
     while (more) {
+      const Instant began = executor_.now();
       CO_TRY(ReadResult own, co_await rows(self_, view, command, deadline));
       CO_TRY(ReadResult theirs, co_await rows(peer, view, command, deadline));
       std::vector<ReadResult> both;
       both.push_back(std::move(own));
       both.push_back(std::move(theirs));
       CO_TRY(MergedResults merged, merge_results(command, std::move(both)));
-      for (size_t side = 0; side < 2; ++side) {
-        for (Bytes& mutation : merged.repairs[side]) {
-          if (!spoil(mutation)) continue;
-          if (side == 0) {
-            ++counters_.rows_pulled;
-            CO_TRY_STATUS(co_await service_.write(view, std::move(mutation), deadline));
-          } else {
-            ++counters_.rows_pushed;
-            auto written = co_await rpc_.call(peer, rpc_method::write, ReplicaService::encode_write(view, mutation),
-                                              std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
-            if (!written) co_return fail(std::move(written.error()));
-          }
-        }
-      }
+      CO_TRY_STATUS(co_await bring_together(view, peer, std::move(merged.repairs), deadline));
+      // Half of the time is for others.
+      if (gently) co_await sleep_for(std::min<Duration>(executor_.now() - began, longest_rest));
       more = !merged.merged.complete;
       command.from = std::move(merged.merged.next);
     }
@@ -227,7 +257,7 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
   co_return Status{};
 }
 
-Task<Status> AntiEntropy::repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline) {
+Task<Status> AntiEntropy::repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline, bool gently) {
   const RequestView view = view_of(shard);
   const TokenRange range = shard.range;  // the shard itself may go away meanwhile
   ++counters_.compared;
@@ -237,7 +267,7 @@ Task<Status> AntiEntropy::repair_with(const Shard& shard, TablePtr table, NodeId
   ++counters_.differing;
   for (size_t leaf = 0; leaf < leaves; ++leaf)
     if (own[leaf] != theirs[leaf])
-      CO_TRY_STATUS(co_await exchange(view, table, peer, leaf_range(range, leaf), deadline));
+      CO_TRY_STATUS(co_await exchange(view, table, peer, leaf_range(range, leaf), deadline, gently));
   co_return Status{};
 }
 
@@ -246,7 +276,7 @@ Task<Status> AntiEntropy::repair_shard(ShardId id, bool all_peers, Instant deadl
   for (int round = 0; round < 2; ++round) {
     const uint64_t differing = counters_.differing;
     const Shard* shard = cluster_.shard(id);
-    if (shard == nullptr || !shard->has_replica(self_)) co_return Status{};
+    if (shard == nullptr || !shard->holds(self_)) co_return Status{};
     const Keyspace* keyspace = schema_.keyspace(shard->scope);
     if (keyspace == nullptr) co_return Status{};
     std::vector<TablePtr> tables;
@@ -271,10 +301,54 @@ Task<Status> AntiEntropy::repair_shard(ShardId id, bool all_peers, Instant deadl
   co_return Status{};
 }
 
+Task<Status> AntiEntropy::compare_all(const Shard& shard, NodeId peer, Instant deadline) {
+  const Keyspace* keyspace = schema_.keyspace(shard.scope);
+  if (keyspace == nullptr) co_return Status{};
+  std::vector<TablePtr> tables;
+  for (const auto& [name, table] : keyspace->tables) tables.push_back(table);
+  for (const TablePtr& table : tables) CO_TRY_STATUS(co_await repair_with(shard, table, peer, deadline, true));
+  // A replica that was asked for nothing has closed no epoch.
+  if (!tables.empty()) co_return Status{};
+  CO_TRY(const auto none, co_await hashes(peer, view_of(shard), 0, shard.range, deadline));
+  co_return Status{};
+}
+
+Task<Status> AntiEntropy::catch_up(const Shard& moving, NodeId dead, Instant deadline) {
+  const Shard shard = moving;
+  struct Datacenter {
+    size_t replicas = 0, compared = 0;
+  };
+  std::map<std::string, Datacenter> datacenters;
+  const auto datacenter_of = [&](NodeId node) -> Datacenter& {
+    const NodeInfo* info = cluster_.node(node);
+    return datacenters[info != nullptr ? info->place.datacenter : std::string()];
+  };
+  for (NodeId node : shard.replicas) ++datacenter_of(node).replicas;
+  CO_TRY_STATUS(co_await close_epochs(view_of(shard)));
+  Status last;
+  for (NodeId node : shard.replicas) {
+    const bool goes = std::ranges::find(shard.target, node) == shard.target.end() && node != dead;
+    Status compared;
+    if (node != self_ && !liveness_.up(node)) {
+      compared = fail(ErrorCode::unavailable, "node {} is down", node);
+    } else if (node != self_) {
+      compared = co_await compare_all(shard, node, deadline);
+    }
+    if (!compared && (goes || compared.error().code == ErrorCode::wrong_epoch)) co_return compared;
+    if (compared)
+      ++datacenter_of(node).compared;
+    else
+      last = compared;
+  }
+  for (const auto& [name, datacenter] : datacenters)
+    if (datacenter.compared <= datacenter.replicas / 2) co_return last;
+  co_return Status{};
+}
+
 Task<Status> AntiEntropy::rebuild(Instant deadline) {
   std::vector<ShardId> own;
   for (const auto& [id, shard] : cluster_.shards())
-    if (shard.has_replica(self_)) own.push_back(id);
+    if (shard.holds(self_)) own.push_back(id);
   for (ShardId id : own) CO_TRY_STATUS(co_await repair_shard(id, true, deadline));
   co_return Status{};
 }

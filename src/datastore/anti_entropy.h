@@ -25,6 +25,9 @@ struct Difference {
   std::string what;     // where a replica could not be asked
 };
 
+/// The storage keys of a token range, as one or (where it goes round) two runs [from, to).
+std::vector<std::pair<Bytes, Bytes>> key_runs(uint32_t table, TokenRange range);
+
 /// Used by one core. Registers its RPC handlers.
 class AntiEntropy {
  public:
@@ -41,6 +44,11 @@ class AntiEntropy {
   /// missing here. Errors: unavailable (one is down: try again).
   Task<Status> rebuild(Instant deadline);
 
+  /// For a mover of a shard: compares this node with a quorum of the replicas in each datacenter, and with those that
+  /// the shard moves away from; `dead` is one of these that need not be asked. Then everything that was acknowledged
+  /// before the shard's present epoch is here. Errors: wrong_epoch (the shard changed meanwhile), unavailable.
+  Task<Status> catch_up(const Shard& shard, NodeId dead, Instant deadline);
+
   struct Counters {
     uint64_t compared = 0, differing = 0, rows_pulled = 0, rows_pushed = 0;
   };
@@ -49,8 +57,14 @@ class AntiEntropy {
  private:
   Task<void> rounds();
   Task<Status> repair_shard(ShardId id, bool all_peers, Instant deadline);
-  Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline);
-  Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline);
+  Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline, bool gently = false);
+  Task<Status> deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline);
+  Task<Status> bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
+                              Instant deadline);
+  Task<Status> compare_all(const Shard& shard, NodeId peer, Instant deadline);
+  Task<Status> close_epochs(const RequestView& view);
+  Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline,
+                        bool gently = false);
   Task<Result<std::vector<uint64_t>>> hashes(NodeId node, const RequestView& view, uint32_t table, TokenRange range,
                                              Instant deadline);
   Task<Result<std::vector<uint64_t>>> own_hashes(uint32_t table, TokenRange range);

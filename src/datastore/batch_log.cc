@@ -46,6 +46,13 @@ Status BatchLog::start() {
   return {};
 }
 
+Result<bool> BatchLog::holds_any() const {
+  auto it = replica_.iterate({batch_key(0), batch_key(UINT64_MAX), false});
+  it.seek_first();
+  TRY_STATUS(it.status());
+  return it.valid();
+}
+
 Bytes BatchLog::encode(std::span<const BytesView> mutations) {
   Bytes batch;
   ByteWriter out(batch);
@@ -162,6 +169,7 @@ Task<Result<Bytes>> BatchLog::serve_keep(RpcRequest request) {
   const BytesView batch = in.rest();
   if (in.failed() || batch.size() > Mutation::max_bytes)
     co_return fail(ErrorCode::invalid_argument, "a malformed batch");
+  if (refusing_) co_return fail(ErrorCode::overloaded, "this node leaves the cluster");
   if (foreign_bytes_ + batch.size() > max_foreign_bytes)
     co_return fail(ErrorCode::overloaded, "too many batches of other nodes wait here");
   if (!foreign_.emplace(id, batch.size()).second) co_return fail(ErrorCode::already_exists, "a batch has this id");

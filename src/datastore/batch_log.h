@@ -37,6 +37,11 @@ class BatchLog {
   /// Begins to finish what an earlier life held, and what other nodes leave behind.
   Status start();
   static Bytes encode(std::span<const BytesView> mutations);
+  /// From then on nothing is kept: not for others, and whoever coordinates asks refusing() first.
+  void refuse(bool refuse) { refusing_ = refuse; }
+  bool refusing() const { return refusing_; }
+  /// Errors: those of the store.
+  Result<bool> holds_any() const;
   /// Durable here, and on another node where one is up that takes it within half a second. After an error the batch
   /// may be finished all the same. Errors: timeout, and those of Replica::write_own.
   Task<Result<Entry>> keep(Bytes batch, Instant deadline);
@@ -69,6 +74,7 @@ class BatchLog {
   std::unordered_map<uint64_t, uint64_t> foreign_;        // id → bytes
   std::deque<std::pair<Instant, uint64_t>> foreign_due_;  // ids in the order of their coming; some are gone already
   uint64_t foreign_bytes_ = 0;
+  bool refusing_ = false;
   Semaphore finishing_;
   WaitQueue news_;
   TaskGroup tasks_;

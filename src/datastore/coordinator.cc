@@ -50,12 +50,21 @@ RequestView Coordinator::view_of(const std::vector<const Shard*>& shards) const 
   return view;
 }
 
-Result<Coordinator::Route> Coordinator::route(const std::string& keyspace, int64_t token,
-                                              Consistency consistency) const {
+/// What planted bugs make of a requirement.
+void Coordinator::spoil(Requirement& requirement) const {
+  if (options_.defects.has(Defect::quorum_off_by_one) && requirement.required > 1) --requirement.required;
+  if (options_.defects.has(Defect::forget_double_write)) {
+    requirement.next.clear();
+    requirement.next_required = 0;
+  }
+}
+
+Result<Coordinator::Route> Coordinator::route(const std::string& keyspace, int64_t token, Consistency consistency,
+                                              bool write) const {
   const Shard* shard = cluster_.find(keyspace, token);
   if (shard == nullptr) return fail(ErrorCode::not_found, "keyspace {} has no shards", keyspace);
-  TRY(Requirement requirement, require(consistency, shard->replicas, cluster_, options_.datacenter));
-  if (options_.defects.has(Defect::quorum_off_by_one) && requirement.required > 1) --requirement.required;
+  TRY(Requirement requirement, require(consistency, *shard, write, cluster_, options_.datacenter));
+  spoil(requirement);
   return Route{std::move(requirement), view_of({shard})};
 }
 
@@ -78,13 +87,39 @@ static RequestFailure failure_of(const Error& error) {
 /// Counts the answers that a request waits for. Shared by the waiting request and the tasks that talk to replicas,
 /// some of which end after it.
 struct Tally {
-  uint32_t required = 0;
-  uint32_t received = 0, outstanding = 0, failures = 0, timeouts = 0;
+  /// Replicas of which so many must answer; where a shard moves there are two sets, which share nodes.
+  struct Quota {
+    std::vector<NodeId> nodes;
+    uint32_t required = 0, received = 0, outstanding = 0;
+
+    bool counts(NodeId node) const { return std::ranges::find(nodes, node) != nodes.end(); }
+    bool reached() const { return received >= required; }
+  };
+  Quota now, next;
+  uint32_t outstanding = 0, failures = 0, timeouts = 0;
   bool wrong_epoch = false, overloaded = false, gone = false;
   WaitQueue changed;
 
-  bool reached() const { return received >= required; }
-  bool hopeless() const { return received + outstanding < required; }
+  void expect(const Requirement& requirement) {
+    now = {requirement.counted, requirement.required};
+    next = {requirement.next, requirement.next_required};
+  }
+  void asked(NodeId node) {
+    ++outstanding;
+    for (Quota* quota : {&now, &next}) quota->outstanding += quota->counts(node);
+  }
+  void answered(NodeId node, bool well) {
+    --outstanding;
+    for (Quota* quota : {&now, &next}) {
+      if (!quota->counts(node)) continue;
+      --quota->outstanding;
+      quota->received += well;
+    }
+  }
+  bool reached() const { return now.reached() && next.reached(); }
+  bool hopeless() const {
+    return now.received + now.outstanding < now.required || next.received + next.outstanding < next.required;
+  }
   void count_error(const Error& error) {
     wrong_epoch |= error.code == ErrorCode::wrong_epoch;
     overloaded |= error.code == ErrorCode::overloaded;
@@ -96,6 +131,8 @@ struct Tally {
   }
   RequestFailure describe(Consistency consistency) const {
     RequestFailure out;
+    const Quota& missed = now.reached() ? next : now;
+    const uint32_t received = missed.received, required = missed.required;
     out.kind = gone                                              ? RequestFailure::Kind::invalid
                : overloaded && received == 0                     ? RequestFailure::Kind::overloaded
                : failures > 0 && failures + received >= required ? RequestFailure::Kind::failure
@@ -142,12 +179,8 @@ Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node,
     if (Status hinted = co_await hints_.store(node, state->mutation); hinted) written = {};
   }
   if (counts) {
-    --state->outstanding;
-    if (written) {
-      ++state->received;
-    } else {
-      state->count_error(written.error());
-    }
+    state->answered(node, written.has_value());
+    if (!written) state->count_error(written.error());
     if (state->reached() || state->hopeless()) state->changed.wake_all();
   }
   if (hint && !state->hint_counts) co_await hints_.store(node, state->mutation);
@@ -156,28 +189,34 @@ Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node,
 Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& mutation, int64_t token,
                                            Consistency consistency, Instant deadline, bool& retry) {
   retry = false;
-  auto routed = route(table->keyspace, token, consistency);
+  auto routed = route(table->keyspace, token, consistency, true);
   if (!routed) co_return std::unexpected(failure_of(routed.error()));
   const Requirement& requirement = routed->requirement;
   const uint32_t alive = count_up(requirement.counted, liveness_);
   if (alive < requirement.required) co_return std::unexpected(unavailable(consistency, requirement.required, alive));
+  const uint32_t next_alive = count_up(requirement.next, liveness_);
+  if (next_alive < requirement.next_required)
+    co_return std::unexpected(unavailable(consistency, requirement.next_required, next_alive));
   if (requirement.only(options_.self)) {
     Status written = co_await with_deadline(deadline, replicas_.write(routed->view, mutation, deadline));
     if (written) co_return Served<void>{};
     Tally one;
-    one.required = 1;
+    one.now.required = 1;
     one.count_error(written.error());
     co_return std::unexpected(one.describe(consistency));
   }
 
   auto state = std::make_shared<WriteState>();
   state->hint_counts = consistency == Consistency::any;
-  state->required = std::max(requirement.required, 1u);
-  state->outstanding = static_cast<uint32_t>(requirement.counted.size());
+  state->expect(requirement);
+  state->now.required = std::max(requirement.required, 1u);
+  if (!requirement.next.empty()) state->next.required = std::max(requirement.next_required, 1u);
+  const std::vector<NodeId> counted = requirement.all_counted();
+  for (NodeId node : counted) state->asked(node);
   state->view = std::move(routed->view);
   state->mutation = mutation;
   state->deadline = deadline;
-  for (NodeId node : requirement.counted) tasks_.spawn(write_to(state, node, true));
+  for (NodeId node : counted) tasks_.spawn(write_to(state, node, true));
   for (NodeId node : requirement.others) tasks_.spawn(write_to(state, node, false));
   while (!state->reached() && !state->hopeless()) co_await state->changed.wait();
   if (state->reached()) co_return Served<void>{};
@@ -227,6 +266,8 @@ Task<Served<void>> Coordinator::write_all(std::vector<TableMutation> mutations, 
   if (mutations.empty()) co_return Served<void>{};
   std::optional<BatchLog::Entry> entry;
   if (logged && mutations.size() > 1) {
+    if (batches_.refusing())
+      co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "this node leaves the cluster"));
     std::vector<BytesView> encoded;
     for (const TableMutation& each : mutations) encoded.push_back(each.mutation.encoded());
     Bytes batch = BatchLog::encode(encoded);
@@ -294,7 +335,7 @@ struct Coordinator::ReadState : Tally, std::enable_shared_from_this<ReadState> {
 };
 
 void Coordinator::ask(const std::shared_ptr<ReadState>& state, NodeId node, bool digest_only) {
-  ++state->outstanding;
+  state->asked(node);
   tasks_.spawn(read_from(state, node, digest_only));
 }
 
@@ -308,9 +349,8 @@ Task<void> Coordinator::read_from(std::shared_ptr<ReadState> state, NodeId node,
                                ReplicaService::encode_read(state->view, state->command, digest_only), state->deadline);
     if (reply) usual_read_ += (executor_.now() - began - usual_read_) / 16;
   }
-  --state->outstanding;
+  state->answered(node, reply.has_value());
   if (reply) {
-    ++state->received;
     state->answers.push_back({node, digest_only, std::move(*reply)});
   } else {
     state->count_error(reply.error());
@@ -344,7 +384,7 @@ Task<void> Coordinator::gather(ReadState& state, std::span<const NodeId> spare) 
 Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCommand& command,
                                                    Consistency consistency) const {
   if (consistency == Consistency::any) return fail(ErrorCode::invalid_argument, "ANY is not for reads");
-  if (command.single) return route(table->keyspace, command.token, consistency);
+  if (command.single) return route(table->keyspace, command.token, consistency, false);
   // A range: from the shard of its first token on, as many shards as have the same replicas.
   const Bytes first = token_key(table->number, INT64_MIN);
   if (command.from < first) command.from = first;
@@ -354,15 +394,18 @@ Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCo
   if (command.from.size() < 12) return fail(ErrorCode::invalid_argument, "a range of malformed keys");
   const Shard* shard = cluster_.find(table->keyspace, token_of(command.from));
   if (shard == nullptr) return fail(ErrorCode::not_found, "keyspace {} has no shards", table->keyspace);
-  std::vector<NodeId> replicas = shard->replicas;
-  std::ranges::sort(replicas);
+  const auto asked_of = [](const Shard& of) {
+    std::pair asked(of.replicas, of.settling ? of.target : std::vector<NodeId>());
+    std::ranges::sort(asked.first);
+    std::ranges::sort(asked.second);
+    return asked;
+  };
+  const auto replicas = asked_of(*shard);
   std::vector<const Shard*> covered;
   int64_t token = token_of(command.from);
   while (true) {
     shard = cluster_.find(table->keyspace, token);
-    std::vector<NodeId> next = shard->replicas;
-    std::ranges::sort(next);
-    if (next != replicas) {
+    if (asked_of(*shard) != replicas) {
       command.to = token_key(table->number, token);  // the next shard lives elsewhere: stop in front of it
       break;
     }
@@ -383,8 +426,8 @@ Result<Coordinator::Route> Coordinator::route_read(const TablePtr& table, ReadCo
     }
     token = shard->range.to + 1;
   }
-  TRY(Requirement requirement, require(consistency, covered.front()->replicas, cluster_, options_.datacenter));
-  if (options_.defects.has(Defect::quorum_off_by_one) && requirement.required > 1) --requirement.required;
+  TRY(Requirement requirement, require(consistency, *covered.front(), false, cluster_, options_.datacenter));
+  spoil(requirement);
   return Route{std::move(requirement), view_of(covered)};
 }
 
@@ -398,8 +441,7 @@ static void end_page(const ReadCommand& command, BytesView asked_to, ReadPage& p
 Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route& route, Consistency consistency,
                                               Instant deadline, bool& retry) {
   const Requirement& requirement = route.requirement;
-  const bool own = std::ranges::find(requirement.counted, options_.self) != requirement.counted.end();
-  if (own && requirement.required == 1) {
+  if (requirement.enough(options_.self)) {
     // What cannot be read here, another replica may have.
     if (auto encoded = replicas_.read_own(command)) {
       auto live = live_page(std::move(*encoded), command.now_s);
@@ -408,19 +450,31 @@ Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route&
     }
   }
   std::vector<NodeId> up;
-  for (NodeId node : requirement.counted)
+  for (NodeId node : requirement.all_counted())
     if (liveness_.up(node)) up.push_back(node);
-  if (up.size() < requirement.required)
-    co_return std::unexpected(unavailable(consistency, requirement.required, static_cast<uint32_t>(up.size())));
+  for (const auto& [nodes, required] :
+       {std::pair(&requirement.counted, requirement.required), std::pair(&requirement.next, requirement.next_required)})
+    if (const uint32_t alive = count_up(*nodes, liveness_); alive < required)
+      co_return std::unexpected(unavailable(consistency, required, alive));
   if (auto self = std::ranges::find(up, options_.self); self != up.end()) std::rotate(up.begin(), self, self + 1);
 
   auto state = std::make_shared<ReadState>();
   state->command = command;
-  state->required = requirement.required;
+  state->expect(requirement);
   state->view = route.view;
   state->deadline = deadline;
-  for (uint32_t i = 0; i < requirement.required; ++i) ask(state, up[i], i > 0);
-  co_await gather(*state, std::span(up).subspan(requirement.required));
+  std::vector<NodeId> spare;
+  for (NodeId node : up) {
+    const auto lacks = [&](const Tally::Quota& quota) {
+      return quota.counts(node) && quota.outstanding < quota.required;
+    };
+    if (lacks(state->now) || lacks(state->next)) {
+      ask(state, node, state->outstanding > 0);
+    } else {
+      spare.push_back(node);
+    }
+  }
+  co_await gather(*state, spare);
   if (!state->ready()) {
     retry = state->wrong_epoch;
     RequestFailure failed = state->describe(consistency);
@@ -449,16 +503,16 @@ Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route&
 Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, const Route& route, Instant deadline,
                                               bool& retry) {
   auto state = std::make_shared<ReadState>();
-  state->required = first->required;
+  state->expect(route.requirement);
   state->view = first->view;
   state->deadline = deadline;
   state->command = first->command;
   // With a limit in each partition an answer would not say what it left out there.
   state->command.per_partition_limit = UINT32_MAX;
-  for (NodeId node : route.requirement.counted)
+  for (NodeId node : route.requirement.all_counted())
     if (liveness_.up(node)) ask(state, node, false);
   while (!state->over()) co_await state->changed.wait();
-  if (state->received < state->required) {
+  if (!state->reached()) {
     retry = state->wrong_epoch;
     co_return std::unexpected(state->describe(Consistency::quorum));
   }
@@ -475,12 +529,14 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
   if (!merged) co_return std::unexpected(failure_of(merged.error()));
   auto repairing = std::make_shared<WriteState>();
   TaskGroup repairs(executor_);
-  uint32_t failed_nodes = 0;
+  Tally::Quota now{state->now.nodes, state->now.required}, next{state->next.nodes, state->next.required};
+  for (NodeId node : nodes)
+    for (Tally::Quota* quota : {&now, &next}) quota->received += quota->counts(node);
   for (size_t i = 0; i < nodes.size(); ++i) {
     if (merged->repairs[i].empty()) continue;
     ++counters_.read_repairs;
     repairs.spawn([](Coordinator& self, NodeId node, std::vector<Bytes> mutations, RequestView view, Instant until,
-                     uint32_t& failed) -> Task<void> {
+                     Tally::Quota& first_quota, Tally::Quota& second_quota) -> Task<void> {
       for (Bytes& mutation : mutations) {
         Status sent;
         if (node == self.options_.self) {
@@ -491,18 +547,19 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
           if (!reply) sent = fail(reply.error());
         }
         if (!sent) {
-          ++failed;
+          for (Tally::Quota* quota : {&first_quota, &second_quota}) quota->received -= quota->counts(node);
           co_return;
         }
       }
-    }(*this, nodes[i], std::move(merged->repairs[i]), state->view, deadline, failed_nodes));
+    }(*this, nodes[i], std::move(merged->repairs[i]), state->view, deadline, now, next));
   }
   co_await repairs.join();
   // A later read must not see less than this one: the level counts replicas that have what is returned.
-  if (nodes.size() - failed_nodes < state->required) {
+  if (!now.reached() || !next.reached()) {
     RequestFailure failed = failure(RequestFailure::Kind::timeout, "replicas that differ could not be repaired");
-    failed.required = state->required;
-    failed.received = static_cast<uint32_t>(nodes.size()) - failed_nodes;
+    const Tally::Quota& missed = now.reached() ? next : now;
+    failed.required = missed.required;
+    failed.received = missed.received;
     failed.data_present = true;
     co_return std::unexpected(std::move(failed));
   }

@@ -37,6 +37,11 @@ class Coordinator final : public TableService {
                                Instant deadline) override;
   Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency, Instant deadline) override;
 
+  /// A node that is about to leave takes no more logged batches, neither its own nor to keep.
+  void refuse_batches(bool refuse) { batches_.refuse(refuse); }
+  /// Whether logged batches, of other nodes too, wait here to be finished. Errors: those of the store.
+  Result<bool> holds_batches() const { return batches_.holds_any(); }
+
   struct Counters {
     uint64_t writes = 0, reads = 0, failures = 0, digest_mismatches = 0, read_repairs = 0, speculations = 0;
   };
@@ -47,7 +52,8 @@ class Coordinator final : public TableService {
   struct ReadState;
   struct Route;
 
-  Result<Route> route(const std::string& keyspace, int64_t token, Consistency consistency) const;
+  Result<Route> route(const std::string& keyspace, int64_t token, Consistency consistency, bool write) const;
+  void spoil(Requirement& requirement) const;
   RequestView view_of(const std::vector<const Shard*>& shards) const;
 
   Task<Served<void>> write_once(const TablePtr& table, const Bytes& mutation, int64_t token, Consistency consistency,

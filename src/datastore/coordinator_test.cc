@@ -7,6 +7,7 @@
 
 #include "cluster/rpc_methods.h"
 #include "datastore/anti_entropy.h"
+#include "datastore/mover.h"
 #include "runtime/sim/machine.h"
 #include "runtime/sim/sim_network.h"
 
@@ -29,6 +30,7 @@ struct Services {
   Hints hints;
   Coordinator coordinator;
   AntiEntropy anti_entropy;
+  Mover mover;
 
   static RpcOptions rpc_options(NodeId self) {
     RpcOptions options;
@@ -66,7 +68,8 @@ struct Services {
         coordinator(with(coordinator_options(id), defects), m.executor(), rpc, metadata, cluster, schema, liveness,
                     service, replica, hints, m.random(), Log()),
         anti_entropy(with(AntiEntropyOptions(), defects), id, m.executor(), rpc, metadata, cluster, schema, liveness,
-                     service, replica, Log()) {
+                     service, replica, Log()),
+        mover(id, m.executor(), metadata, cluster, schema, anti_entropy, hints, coordinator, replica, Log()) {
     metadata.state().add_section(ClusterState::section_name, cluster);
     metadata.state().add_section(Schema::section_name, schema);
     rpc.handle(asterism::rpc_method::raft, [this](RpcRequest request) { return on_raft(std::move(request)); });
@@ -123,6 +126,7 @@ struct Node final : sim::Process {
     for (uint32_t i = 1; i <= machines; ++i) s->liveness.watch(NodeId{i});
     CO_TRY_STATUS(co_await s->metadata.barrier(machine.executor().now() + 30s));
     CO_TRY_STATUS(s->hints.start());
+    CO_TRY_STATUS(s->service.start());
     CO_TRY_STATUS(s->coordinator.start());
     co_return Status{};
   }
@@ -132,7 +136,9 @@ struct Cluster {
   sim::Simulation simulation;
   int64_t clock = 1;
 
-  explicit Cluster(uint64_t seed = 1, std::optional<Defect> defect = std::nullopt) : simulation(seed) {
+  /// The last machines may be no members yet.
+  explicit Cluster(uint64_t seed = 1, std::optional<Defect> defect = std::nullopt, uint32_t members = machines)
+      : simulation(seed) {
     Defects defects;
     if (defect) defects.plant(*defect);
     for (uint32_t i = 0; i < machines; ++i)
@@ -140,17 +146,11 @@ struct Cluster {
     for (uint32_t i = 0; i < machines; ++i) machine(i).start();
     settle();
     std::vector<NodeInfo> nodes;
-    for (uint32_t i = 0; i < machines; ++i) {
-      NodeInfo node;
-      node.id = NodeId{i + 1};
-      node.place = {"dc1", "rack1"};
-      node.host_id = Bytes(16, static_cast<char>(i));
-      nodes.push_back(node);
-    }
+    for (uint32_t i = 0; i < members; ++i) nodes.push_back(info(i));
     propose(ClusterState::section_name, ClusterState::bootstrap_command(nodes, 8));
     Keyspace keyspace;
     keyspace.name = "ks";
-    keyspace.replication = {{"class", "SimpleStrategy"}, {"replication_factor", "3"}};
+    keyspace.replication = {{"class", "SimpleStrategy"}, {"replication_factor", std::to_string(members)}};
     propose(Schema::section_name, Schema::create_keyspace(keyspace));
     Table table;
     table.keyspace = "ks";
@@ -159,6 +159,36 @@ struct Cluster {
     table.columns = {{0, "k", *DataType::parse("text"), ColumnKind::partition_key, 0, false},
                      {0, "v", *DataType::parse("text"), ColumnKind::regular, 0, false}};
     propose(Schema::section_name, Schema::create_table(table));
+  }
+  static NodeInfo info(uint32_t i) {
+    NodeInfo node;
+    node.id = NodeId{i + 1};
+    node.name = fmt::format("n{}", i + 1);
+    node.place = {"dc1", "rack1"};
+    node.host_id = Bytes(16, static_cast<char>(i));
+    return node;
+  }
+  /// The third machine joins two members.
+  void add_third() {
+    NodeInfo node = info(2);
+    node.tokens = joining_tokens(this->node(0).cluster.ring(), node.place, 8, {2});
+    propose(ClusterState::section_name, ClusterState::add_node_command(node));
+  }
+  void start_movers() {
+    for (uint32_t i = 0; i < machines; ++i) node(i).mover.start();
+  }
+  /// Moves from the first node to the third.
+  std::string key_that_moves() {
+    for (int i = 0;; ++i) {
+      const std::string key = fmt::format("moves{}", i);
+      const Shard* shard = node(0).cluster.find("ks", token(key));
+      if (shard->moving() && std::ranges::find(shard->target, NodeId{1}) == shard->target.end()) return key;
+    }
+  }
+  bool stores(size_t at, const std::string& key) {
+    const Bytes prefix = partition_prefix(16, token(key), key);
+    const auto all = stored(at);
+    return std::ranges::any_of(all, [&](const auto& entry) { return entry.first.starts_with(prefix); });
   }
   sim::Machine& machine(size_t i) { return simulation.machine(i); }
   Services& node(size_t i) { return *static_cast<Node&>(*machine(i).process()).s; }
@@ -421,6 +451,66 @@ TEST(ReplicaService, RequestsOfAnotherEpochAreRefused) {
         cluster.run(1, node.service.write(future, mutation.encoded(), cluster.machine(1).executor().now() + 1s));
     if (!planted) EXPECT_EQ(waited.error().code, ErrorCode::timeout);
   }
+}
+
+TEST(Mover, AShardThatMovesIsWrittenTwiceAndReadWhereItWas) {
+  Cluster cluster(31, std::nullopt, 2);
+  cluster.add_third();
+  const std::string key = cluster.key_that_moves();
+  ASSERT_TRUE(cluster.write(0, key, "v", Consistency::quorum));
+  EXPECT_TRUE(cluster.stores(0, key) && cluster.stores(1, key) && cluster.stores(2, key));
+  EXPECT_EQ(cluster.read(2, key, Consistency::all).value(), "v") << "of the replicas that were";
+  cluster.down(2);
+  auto refused = cluster.write(0, key, "w", Consistency::quorum);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, RequestFailure::Kind::unavailable) << "two of the future replicas must answer";
+  EXPECT_EQ(cluster.read(0, key, Consistency::all).value(), "v");
+  ASSERT_TRUE(cluster.write(0, key, "x", Consistency::one));
+  EXPECT_GE(cluster.node(0).hints.waiting(), 1u);
+}
+
+TEST(Mover, ForgettingTheSecondWriteIsSeen) {
+  Cluster cluster(31, Defect::forget_double_write, 2);
+  cluster.add_third();
+  const std::string key = cluster.key_that_moves();
+  ASSERT_TRUE(cluster.write(0, key, "v", Consistency::quorum));
+  EXPECT_FALSE(cluster.stores(2, key));
+}
+
+TEST(Mover, WhatASettlingShardIsAskedBothSetsAnswer) {
+  Cluster cluster(32, std::nullopt, 2);
+  cluster.add_third();
+  const std::string key = cluster.key_that_moves();
+  ASSERT_TRUE(cluster.write(0, key, "v", Consistency::quorum));
+  const Shard* shard = cluster.node(0).cluster.find("ks", Cluster::token(key));
+  cluster.propose(ClusterState::section_name, ClusterState::caught_up_command(NodeId{3}, {{shard->id, shard->epoch}}));
+  ASSERT_TRUE(shard->settling);
+  EXPECT_EQ(cluster.read(0, key, Consistency::quorum).value(), "v");
+  cluster.down(2);
+  auto unread = cluster.read(0, key, Consistency::quorum);
+  ASSERT_FALSE(unread);
+  EXPECT_EQ(unread.error().kind, RequestFailure::Kind::unavailable);
+}
+
+TEST(Mover, ANodeThatJoinsEndsUpWithItsRowsAndTheOthersWithoutThem) {
+  Cluster cluster(33, std::nullopt, 2);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 120; ++i) {
+    keys.push_back(fmt::format("k{}", i));
+    ASSERT_TRUE(cluster.write(i % 2, keys.back(), keys.back(), Consistency::quorum));
+  }
+  cluster.add_third();
+  cluster.start_movers();
+  ASSERT_TRUE(cluster.simulation.run_until([&] { return !cluster.node(0).cluster.change(); }, 60s));
+  cluster.simulation.run_for(5s);
+  EXPECT_EQ(cluster.node(0).cluster.nodes().size(), 3u);
+  for (const std::string& key : keys) {
+    const Shard* shard = cluster.node(0).cluster.find("ks", Cluster::token(key));
+    for (uint32_t i = 0; i < machines; ++i)
+      EXPECT_EQ(cluster.stores(i, key), shard->has_replica(NodeId{i + 1})) << key << " on n" << i + 1;
+    EXPECT_EQ(cluster.read(0, key, Consistency::all).value(), key);
+  }
+  for (uint32_t i = 0; i < machines; ++i) EXPECT_NEAR(static_cast<double>(cluster.stored(i).size()), 80, 20);
 }
 
 constexpr int batch_rows = 20;

@@ -66,6 +66,7 @@ uint64_t Hints::waiting() const {
 
 Task<Status> Hints::store(NodeId target, Bytes mutation) {
   if (options_.defects.has(Defect::drop_hint)) co_return Status{};
+  if (refusing_) co_return fail(ErrorCode::unavailable, "this node leaves the cluster");
   if (bytes_ + mutation.size() > options_.max_bytes) {
     ++counters_.dropped;
     co_return fail(ErrorCode::overloaded, "too many hints wait");
@@ -93,7 +94,7 @@ Task<Status> Hints::store(NodeId target, Bytes mutation) {
 Task<void> Hints::deliver_loop() {
   while (true) {
     for (auto& [node, target] : targets_) {
-      if (target.waiting == 0 || target.delivering || !liveness_.up(node)) continue;
+      if (target.waiting == 0 || target.delivering || !reachable(node)) continue;
       target.delivering = true;
       tasks_.spawn(deliver(node));
     }
@@ -104,6 +105,9 @@ Task<void> Hints::deliver_loop() {
     }
   }
 }
+
+/// What waits for a node that is gone goes to those that took its place.
+bool Hints::reachable(NodeId target) const { return liveness_.up(target) || cluster_.node(target) == nullptr; }
 
 Task<void> Hints::deliver(NodeId target) {
   Bytes from = key(target, 0);
@@ -164,12 +168,15 @@ Task<Status> Hints::send(NodeId target, BytesView mutation) {
   TablePtr table = schema_.table(view.table);
   if (!table) co_return fail(ErrorCode::not_found, "the table was dropped");
   const Shard* shard = cluster_.find(table->keyspace, view.token);
-  // Another node has taken the target's place: it got the rows with the shard.
-  if (shard == nullptr || !shard->has_replica(target)) co_return fail(ErrorCode::not_found, "not a replica any more");
+  if (shard == nullptr) co_return fail(ErrorCode::not_found, "the keyspace was dropped");
+  // The hint may be all that there is of the write: where others took the target's place, they all get it.
+  const auto targets = shard->holds(target) ? std::vector<NodeId>{target} : shard->holders();
   const RequestView request{metadata_.applied_index(), {{shard->id, shard->epoch}}};
-  auto sent = co_await rpc_.call(target, rpc_method::write, ReplicaService::encode_write(request, mutation),
-                                 executor_.now() + delivery_timeout, RpcPriority::bulk);
-  if (!sent) co_return fail(sent.error());
+  for (NodeId node : targets) {
+    auto sent = co_await rpc_.call(node, rpc_method::write, ReplicaService::encode_write(request, mutation),
+                                   executor_.now() + delivery_timeout, RpcPriority::bulk);
+    if (!sent) co_return fail(sent.error());
+  }
   co_return Status{};
 }
 

@@ -27,6 +27,8 @@ class Hints {
   Status start();
   /// Completes when the hint is durable here.
   Task<Status> store(NodeId target, Bytes mutation);
+  /// A node that is about to leave takes no more hints: store() fails.
+  void refuse(bool refuse) { refusing_ = refuse; }
 
   struct Counters {
     uint64_t stored = 0, delivered = 0, dropped = 0;
@@ -44,6 +46,7 @@ class Hints {
   Task<void> deliver(NodeId target);
   Task<bool> deliver_some(NodeId target, Bytes& from);
   Task<Status> send(NodeId target, BytesView mutation);
+  bool reachable(NodeId target) const;
   Bytes key(NodeId target, uint64_t sequence) const;
 
   HintsOptions options_;
@@ -56,6 +59,7 @@ class Hints {
   Liveness& liveness_;
   Replica& replica_;
   Log log_;
+  bool refusing_ = false;
   uint64_t next_sequence_ = 1;
   uint64_t bytes_ = 0;
   std::map<NodeId, Target> targets_;

@@ -8,6 +8,7 @@ enum class ReplicaRecord : uint8_t {
   mutation = 1,
   own = 2,
   flushed = 3,  // payload u64: records up to this position may leave the log, the store has them
+  drop = 4,     // payload: two keys; what lies in [from, to) goes
 };
 
 constexpr size_t apply_batch_bytes = 1 << 20;
@@ -69,6 +70,19 @@ Task<Status> Replica::write_own(std::vector<Change> changes) {
     if (change.value) out.sized(*change.value);
   }
   co_return co_await append(static_cast<uint8_t>(ReplicaRecord::own), std::move(payload));
+}
+
+Task<Status> Replica::settle() {
+  if (pending_.empty()) co_return failure_ ? Status(fail(*failure_)) : Status();
+  co_return co_await write_own({});
+}
+
+Task<Status> Replica::drop_range(Bytes from, Bytes to) {
+  Bytes payload;
+  ByteWriter out(payload);
+  out.sized(from);
+  out.sized(to);
+  co_return co_await append(static_cast<uint8_t>(ReplicaRecord::drop), std::move(payload));
 }
 
 Task<Status> Replica::append(uint8_t kind, Bytes payload) {
@@ -142,6 +156,14 @@ Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payl
       key.append(change.clustering);
       TRY_STATUS(add_change(batch, key, prefix_size, change));
     }
+    return {};
+  }
+  if (kind == static_cast<uint8_t>(ReplicaRecord::drop)) {
+    ByteReader in(payload);
+    const BytesView from = in.sized(), to = in.sized();
+    if (in.failed()) return fail(ErrorCode::corrupt, "a record of the tables is malformed");
+    batch.remove_range(from, to);
+    cache_.clear();
     return {};
   }
   if (kind != static_cast<uint8_t>(ReplicaRecord::own))

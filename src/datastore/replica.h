@@ -20,7 +20,7 @@ namespace asterism::datastore {
 inline constexpr ShardId replica_owner{UINT64_MAX};
 
 /// Tables with a number below Schema's first are the store's own.
-inline constexpr uint32_t hints_table = 1, batches_table = 2;
+inline constexpr uint32_t hints_table = 1, batches_table = 2, facts_table = 3;
 
 struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet; more is refused as overloaded
@@ -64,6 +64,10 @@ class Replica {
     std::optional<Bytes> value;
   };
   Task<Status> write_own(std::vector<Change> changes);
+  /// Completes when everything that was taken before the call is durable and readable.
+  Task<Status> settle();
+  /// Removes all rows of a table between two keys, durably and in the order of writes.
+  Task<Status> drop_range(Bytes from, Bytes to);
 
   /// An encoded ReadResult. Errors: corrupt (stored bytes are damaged), io.
   Result<Bytes> read(const ReadCommand& command);

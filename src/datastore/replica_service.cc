@@ -53,30 +53,60 @@ Bytes ReplicaService::encode_read(const RequestView& view, const ReadCommand& co
   return bytes;
 }
 
-Status ReplicaService::check(const RequestView& view) const {
+static Bytes fence_key() {
+  Bytes key;
+  ByteWriter out(key);
+  out.u32_be(facts_table);
+  out.raw("fence");
+  return key;
+}
+
+Status ReplicaService::start() {
+  TRY(const auto stored, replica_.get(fence_key()));
+  if (!stored) return {};
+  ByteReader in(*stored);
+  fence_ = std::max(fence_, in.u64_le());
+  return in.failed() ? Status(fail(ErrorCode::corrupt, "the stored fence is malformed")) : Status();
+}
+
+Task<Status> ReplicaService::fence() {
+  const uint64_t index = metadata_.applied_index();
+  if (fence_ >= index) co_return Status{};
+  Bytes value;
+  ByteWriter(value).u64_le(index);
+  std::vector<Replica::Change> changes;
+  changes.push_back({fence_key(), std::move(value)});
+  CO_TRY_STATUS(co_await replica_.write_own(std::move(changes)));
+  fence_ = std::max(fence_, index);
+  co_return Status{};
+}
+
+Status ReplicaService::check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const {
   if (defects_.has(Defect::accept_wrong_epoch)) return {};
   for (const auto& [id, epoch] : view.shards) {
     const Shard* shard = cluster_.shard(id);
-    if (shard == nullptr || shard->epoch != epoch || !shard->has_replica(self_))
+    if (shard == nullptr || shard->epoch != epoch || !(shard->*serves)(self_))
       return fail(ErrorCode::wrong_epoch, "shard {} is not at epoch {} on node {}", id, epoch, self_);
   }
   return {};
 }
 
 Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
-  co_return check(view);
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  co_return check(view, &Shard::answers);
 }
 
 Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
-  CO_TRY_STATUS(check(view));
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  CO_TRY_STATUS(check(view, &Shard::holds));
   if (schema_.table(MutationView::table_of(mutation)) == nullptr)
     co_return fail(ErrorCode::not_found, "the table was dropped");
   co_return co_await replica_.write(std::move(mutation));
 }
 
 Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
+  if (metadata_.applied_index() < fence_)
+    return fail(ErrorCode::unavailable, "node {} has forgotten some of the metadata", self_);
   if (rebuilding_) return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
   if (schema_.table(command.table) == nullptr) return fail(ErrorCode::not_found, "the table was dropped");
   return replica_.read(command);
@@ -84,8 +114,8 @@ Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
 
 Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadCommand& command, bool digest_only,
                                          Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(view.metadata_index, deadline));
-  CO_TRY_STATUS(check(view));
+  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  CO_TRY_STATUS(check(view, &Shard::answers));
   CO_TRY(Bytes encoded, read_own(command));
   if (!digest_only) co_return encoded;
   Bytes digest;

@@ -1,6 +1,7 @@
 // A replica as other nodes reach it: checks that a request belongs here, then hands it to the Replica.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -42,6 +43,13 @@ class ReplicaService {
   Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
   /// The encoded result at once, for a request of this node whose view of the cluster is this node's.
   Result<Bytes> read_own(const ReadCommand& command);
+  /// Finds the fence of an earlier life. Before any request is served.
+  Status start();
+  /// Makes durable that this node knows as much of the metadata as it knows now: whatever it forgets in a crash, it
+  /// takes no request before it knows that much again.
+  Task<Status> fence();
+  /// The same at once, until the next start.
+  void require_metadata(uint64_t index) { fence_ = index; }
   /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
   void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
   bool rebuilding() const { return rebuilding_; }
@@ -53,9 +61,10 @@ class ReplicaService {
 
  private:
   bool knows(const RequestView& view) const {
-    return metadata_.applied_index() >= view.metadata_index || defects_.has(Defect::accept_wrong_epoch);
+    return metadata_.applied_index() >= needed(view) || defects_.has(Defect::accept_wrong_epoch);
   }
-  Status check(const RequestView& view) const;
+  uint64_t needed(const RequestView& view) const { return std::max(view.metadata_index, fence_); }
+  Status check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const;
   Task<Result<Bytes>> serve_write(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);
 
@@ -66,6 +75,7 @@ class ReplicaService {
   Replica& replica_;
   Defects defects_;
   bool rebuilding_ = false;
+  uint64_t fence_ = 0;  // index of the metadata log
 };
 
 }  // namespace asterism::datastore

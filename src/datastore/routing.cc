@@ -78,6 +78,37 @@ Result<Requirement> require(Consistency consistency, const std::vector<NodeId>& 
   return result;
 }
 
+static bool contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::ranges::find(nodes, node) != nodes.end();
+}
+
+Result<Requirement> require(Consistency consistency, const Shard& shard, bool write, const ClusterState& cluster,
+                            const std::string& local_datacenter) {
+  TRY(Requirement now, require(consistency, shard.replicas, cluster, local_datacenter));
+  if (!shard.moving() || !(write || shard.settling)) return now;
+  TRY(Requirement next, require(consistency, shard.target, cluster, local_datacenter));
+  now.next = std::move(next.counted);
+  now.next_required = next.required;
+  for (NodeId node : next.others)
+    if (!contains(now.others, node)) now.others.push_back(node);
+  return now;
+}
+
+bool Requirement::enough(NodeId node) const {
+  const bool now_reached = required == 0 || (required == 1 && contains(counted, node));
+  return now_reached && (next_required == 0 || (next_required == 1 && contains(next, node)));
+}
+
+std::vector<NodeId> Requirement::all_counted() const {
+  std::vector<NodeId> all;
+  for (const bool both : {true, false})
+    for (NodeId node : counted)
+      if (contains(next, node) == both) all.push_back(node);
+  for (NodeId node : next)
+    if (!contains(counted, node)) all.push_back(node);
+  return all;
+}
+
 uint32_t count_up(const std::vector<NodeId>& nodes, const Liveness& liveness) {
   return static_cast<uint32_t>(std::ranges::count_if(nodes, [&](NodeId node) { return liveness.up(node); }));
 }

@@ -158,6 +158,22 @@ Status check_replication(std::map<std::string, std::string>& replication) {
 
 // Schema.
 
+static std::vector<NodeId> place(const Keyspace& keyspace, int64_t token, const Ring& ring) {
+  std::map<std::string, size_t> factors;
+  for (const auto& [option, value] : keyspace.replication)
+    if (option != "class") factors[option] = static_cast<size_t>(std::stoul(value));
+  return keyspace.replication.at("class") == simple_strategy
+             ? ring.place_simple(token, factors.at("replication_factor"))
+             : ring.place_by_rack(token, factors);
+}
+
+Schema::Schema(ClusterState& cluster) : cluster_(cluster) {
+  cluster.set_placement([this](const std::string& scope, int64_t token, const Ring& ring) {
+    const Keyspace* found = keyspace(scope);
+    return found != nullptr ? place(*found, token, ring) : std::vector<NodeId>();
+  });
+}
+
 const Keyspace* Schema::keyspace(std::string_view name) const {
   auto it = keyspaces_.find(name);
   return it == keyspaces_.end() ? nullptr : &it->second;
@@ -207,9 +223,14 @@ Status Schema::change(BytesView command) {
       if (it == keyspaces_.end()) return fail(ErrorCode::not_found, "Keyspace '{}' doesn't exist", altered.name);
       TRY_STATUS(check_replication(altered.replication));
       name_datacenters(altered.replication);
-      it->second.replication = std::move(altered.replication);
+      const bool moves = it->second.replication != altered.replication;
+      if (moves && cluster_.change())
+        return fail(ErrorCode::invalid_argument, "The replication of '{}' cannot change while nodes join or leave",
+                    altered.name);
       it->second.durable_writes = altered.durable_writes;
-      place(it->second, false);
+      if (!moves) return {};
+      it->second.replication = std::move(altered.replication);
+      cluster_.replace_shards(altered.name);
       return {};
     }
     case pb::SchemaCommand::kDropKeyspace: {
@@ -258,9 +279,9 @@ Status Schema::create_keyspace_now(Keyspace keyspace) {
     return fail(ErrorCode::already_exists, "Keyspace '{}' already exists", keyspace.name);
   TRY_STATUS(check_replication(keyspace.replication));
   name_datacenters(keyspace.replication);
-  place(keyspace, true);
-  std::string name = keyspace.name;
-  keyspaces_.emplace(std::move(name), std::move(keyspace));
+  const std::string name = keyspace.name;
+  keyspaces_.emplace(name, std::move(keyspace));
+  cluster_.create_shards(name);
   return {};
 }
 
@@ -270,22 +291,6 @@ void Schema::name_datacenters(std::map<std::string, std::string>& replication) c
   auto factor = replication.extract("replication_factor");
   if (factor.empty()) return;
   for (const auto& [id, node] : cluster_.nodes()) replication.try_emplace(node.place.datacenter, factor.mapped());
-}
-
-void Schema::place(const Keyspace& keyspace, bool fresh) {
-  const Ring& ring = cluster_.ring();
-  const bool simple = keyspace.replication.at("class") == simple_strategy;
-  std::map<std::string, size_t> factors;
-  for (const auto& [option, value] : keyspace.replication)
-    if (option != "class") factors[option] = static_cast<size_t>(std::stoul(value));
-  auto replicas = [&](int64_t token) {
-    return simple ? ring.place_simple(token, factors.at("replication_factor")) : ring.place_by_rack(token, factors);
-  };
-  if (fresh) {
-    cluster_.create_shards(keyspace.name, replicas);
-  } else {
-    cluster_.replace_shards(keyspace.name, replicas);
-  }
 }
 
 void Schema::put(TablePtr table) {

@@ -86,7 +86,7 @@ class Schema final : public MetadataSection {
   static constexpr uint32_t first_table = 16;
 
   /// The cluster state must be applied by the same log, and outlive the schema.
-  explicit Schema(ClusterState& cluster) : cluster_(cluster) {}
+  explicit Schema(ClusterState& cluster);
 
   Result<Bytes> apply(uint64_t index, BytesView command) override;
   Bytes snapshot() const override;
@@ -121,7 +121,6 @@ class Schema final : public MetadataSection {
   Status alter_table_now(const AlterTableCommand& command);
   Status replace_number(const std::string& keyspace, const std::string& name, bool keep);
   void name_datacenters(std::map<std::string, std::string>& replication) const;
-  void place(const Keyspace& keyspace, bool fresh);
   void put(TablePtr table);
 
   ClusterState& cluster_;

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "node/member_requests.h"
+
 namespace asterism {
 
 constexpr size_t max_prepared = 10'000, max_prepared_bytes = 32 << 20;
@@ -33,7 +35,6 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
 
 Status ClientFaces::listen() {
   TRY(auto http, ports_.clients().listen(node_.config().http()));
-  TRY_STATUS(cql_.listen(node_.config().cql()));
   http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
   return {};
 }
@@ -55,10 +56,15 @@ HttpRouter ClientFaces::routes() {
   });
   router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
   console_.add_routes(router);
+  for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::cancel})
+    router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
+      return change_members(node_, ports_.executor, action, std::move(request));
+    });
   return router;
 }
 
-Task<HttpResponse> ClientFaces::verify(HttpRequest) {
+Task<HttpResponse> ClientFaces::verify(HttpRequest request) {
+  if (!is_same_origin(request)) co_return HttpResponse::text(403, "only pages of this server may do this\n");
   auto differences = co_await node_.anti_entropy().verify(ports_.executor.now() + verify_limit);
   if (!differences) co_return HttpResponse::text(503, differences.error().to_string() + "\n");
   boost::json::array found;

@@ -14,8 +14,11 @@ class ClientFaces {
  public:
   ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log);
 
-  /// Errors: already_exists where a port is in use.
+  /// HTTP. Errors, here and below: already_exists where a port is in use.
   Status listen();
+  Status listen_cql() { return cql_.listen(node_.config().cql()); }
+  bool serves_cql() const { return cql_.listening(); }
+  void close_cql() { cql_.stop(); }
 
   const cql::CqlCounters& cql_counters() const { return cql_.counters(); }
 

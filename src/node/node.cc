@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include <boost/json.hpp>
 
 #include "cluster/isolation.h"
 #include "cluster/rpc_methods.h"
+#include "cluster/voters.h"
+#include "datastore/mover.h"
 #include "node/client_faces.h"
 #include "node/load_window.h"
 #include "node/node_rpc.h"
@@ -22,11 +25,13 @@ constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
 constexpr const char* damaged_mark = "damaged";        // files of the store, found by reading
 constexpr const char* damaged_log_mark = "log-damaged";
 constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
-constexpr size_t max_voters = 5;
 constexpr Duration poll = 10ms;
 constexpr Duration room_poll = 500ms;
 constexpr Duration metadata_patience = 3s;
 constexpr Duration peers_patience = 500ms;
+constexpr Duration tend_every = 200ms;
+constexpr Duration farewell = 2s;  // in which a node that left hears of it, and clients go elsewhere
+constexpr uint64_t entries_behind = 100;
 
 const char* to_string(NodeState state) {
   switch (state) {
@@ -36,6 +41,8 @@ const char* to_string(NodeState state) {
       return "rebuilding";
     case NodeState::serving:
       return "serving";
+    case NodeState::left:
+      return "left";
     case NodeState::full:
       return "full";
     case NodeState::failed:
@@ -51,7 +58,7 @@ struct Node::Parts {
   NodeTuning tuning;
   Log log;
   Instant started;
-  bool serving = false, rebuilding = false, full = false;
+  bool serving = false, rebuilding = false, full = false, left = false;
   bool log_lost = false;
   bool hole_accepted = false;  // the store was set aside because it lacks what the log let go
   std::optional<Error> failure;
@@ -74,7 +81,9 @@ struct Node::Parts {
   std::unique_ptr<datastore::Hints> hints;
   std::unique_ptr<datastore::Coordinator> coordinator;
   std::unique_ptr<datastore::AntiEntropy> anti_entropy;
+  std::unique_ptr<datastore::Mover> mover;
   std::unique_ptr<ClientFaces> faces;
+  std::map<NodeId, Instant> removed_at;  // as this node learned of it
   TaskGroup tasks;
 
   Parts(NodeConfig of, NodePorts with, NodeTuning how, Log to)
@@ -104,6 +113,11 @@ struct Node::Parts {
   Task<void> found_superuser();
   Task<void> announce_address();
   Task<void> rebuild();
+  Task<void> tend_members();
+  void tend_voters();
+  void forget_peers();
+  bool gone_for_good(NodeId node);
+  Task<void> serve_clients();
   NodeState state() const;
   std::optional<Error> find_failure() const;
   Task<void> watch_for_failure();
@@ -116,6 +130,7 @@ Node::Parts::~Parts() {
   // Tasks of any part may wait in another: all of them go before the first part does.
   tasks.cancel();
   faces.reset();
+  mover.reset();
   anti_entropy.reset();
   coordinator.reset();
   hints.reset();
@@ -265,6 +280,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
 
 raft::Configuration Node::Parts::first_configuration() const {
   raft::Configuration configuration;
+  if (config.joined) return configuration;  // it learns it from the leader
   for (const MemberConfig& seed : config.seeds)
     (configuration.voters.size() < max_voters ? configuration.voters : configuration.learners).push_back(seed.id);
   std::ranges::sort(configuration.voters);
@@ -311,6 +327,10 @@ void Node::Parts::make_services() {
   anti_entropy =
       std::make_unique<datastore::AntiEntropy>(repair_options, config.id, ports.executor, *rpc, *metadata, cluster,
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
+  mover = std::make_unique<datastore::Mover>(config.id, ports.executor, *metadata, cluster, schema, *anti_entropy,
+                                             *hints, *coordinator, *replica, log.child("mover"));
+  cluster.plant(tuning.defects);
+  liveness->on_removal([this](NodeId node) { return cluster.removed(node); }, [this] { left = true; });
 }
 
 void Node::Parts::follow_metadata() {
@@ -319,6 +339,11 @@ void Node::Parts::follow_metadata() {
     if (!is_seed(id)) rpc->set_peer(id, node.rpc_address());
     liveness->watch(id);
   }
+  if (const auto& change = cluster.change(); change && change->comes) {
+    if (!is_seed(change->comes->id)) rpc->set_peer(change->comes->id, change->comes->rpc_address());
+    liveness->watch(change->comes->id);
+  }
+  left |= cluster.removed(config.id);
   if (schema.take_abandoned().empty()) return;
   Status dropped = replica->drop_tables(
       [this](uint32_t number) { return number < datastore::Schema::first_table || schema.table(number) != nullptr; });
@@ -407,16 +432,85 @@ Task<void> Node::Parts::announce_address() {
   }
 }
 
+// Members.
+
+bool Node::Parts::gone_for_good(NodeId node) {
+  if (cluster.nodes().empty() || cluster.node(node) != nullptr) {
+    removed_at.erase(node);
+    return false;
+  }
+  const Instant since = removed_at.try_emplace(node, ports.executor.now()).first->second;
+  return !liveness->up(node) || ports.executor.now() - since > farewell;
+}
+
+/// The leader of the metadata log lets the members take part in it, and nobody else.
+void Node::Parts::tend_voters() {
+  if (!host->is_leader(metadata_shard)) return;
+  const raft::Raft& group = host->raft(metadata_shard);
+  const auto progress = group.progress();
+  VoterFacts facts;
+  facts.caught_up = [&](NodeId node) {
+    auto peer = std::ranges::find(progress, node, &raft::Raft::PeerStatus::node);
+    return peer != progress.end() && peer->active && !peer->recovering &&
+           peer->match + entries_behind >= group.last_index();
+  };
+  facts.may_go = [this](NodeId node) { return gone_for_good(node); };
+  auto target = next_configuration(group.configuration(), cluster, facts);
+  if (!target) return;
+  // Refused while another change is on its way: then it is tried again.
+  if (Status changed = host->change_configuration(metadata_shard, std::move(*target)); changed)
+    log.info("the metadata log changes its voters");
+}
+
+void Node::Parts::forget_peers() {
+  if (left) return;
+  const raft::Configuration& group = host->raft(metadata_shard).configuration();
+  for (auto it = removed_at.begin(); it != removed_at.end();) {
+    if (!gone_for_good(it->first) || group.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    liveness->forget(it->first);
+    rpc->remove_peer(it->first);
+    it = removed_at.erase(it);
+  }
+}
+
+Task<void> Node::Parts::tend_members() {
+  std::set<NodeId> known;
+  for (const MemberConfig& seed : config.seeds) known.insert(seed.id);
+  while (true) {
+    for (const auto& [id, node] : cluster.nodes()) known.insert(id);
+    if (const auto& change = cluster.change(); change && change->comes) known.insert(change->comes->id);
+    for (auto it = known.begin(); it != known.end();) {
+      const bool gone = !cluster.nodes().empty() && cluster.node(*it) == nullptr && *it != config.id;
+      if (gone) removed_at.try_emplace(*it, ports.executor.now());
+      it = gone ? known.erase(it) : std::next(it);
+    }
+    tend_voters();
+    forget_peers();
+    co_await sleep_for(tend_every);
+  }
+}
+
 Task<Status> Node::Parts::join() {
   CO_TRY_STATUS(metadata->start(first_configuration()));
   for (const auto& [group, machine] : tuning.groups)
     CO_TRY_STATUS(host->add_group(group, first_configuration(), *machine));
   metadata->state().on_change([this] { follow_metadata(); });
   for (const MemberConfig& seed : config.seeds) liveness->watch(seed.id);
-  tasks.spawn(campaign_early());
-  tasks.spawn(found_cluster());
-  while (cluster.nodes().empty() && !failed.is_set()) co_await sleep_for(poll);
+  if (!config.joined) {
+    tasks.spawn(campaign_early());
+    tasks.spawn(found_cluster());
+  }
+  tasks.spawn(tend_members());
+  const auto unknown = [&] {
+    return cluster.nodes().empty() || (config.joined && !left && cluster.node(config.id) == nullptr);
+  };
+  while (unknown() && !left && !failed.is_set()) co_await sleep_for(poll);
   if (failed.is_set()) co_return fail(*failure);
+  if (left || cluster.removed(config.id))
+    co_return fail(ErrorCode::not_found, "{} has left this cluster, and cannot come back: add a new node", config.name);
   const NodeInfo* known = cluster.node(config.id);
   if (known == nullptr)
     co_return fail(ErrorCode::invalid_argument, "node {} is not a member of this cluster", config.id);
@@ -448,6 +542,9 @@ Task<Status> Node::Parts::join() {
 
 /// A replica that lost its rows answers no reads until it has compared itself with every other replica.
 Task<void> Node::Parts::rebuild() {
+  // With the rows it lost how much of the metadata it had promised to know.
+  while (!co_await metadata->barrier(ports.executor.now() + metadata_patience)) co_await sleep_for(100ms);
+  service->require_metadata(metadata->applied_index());
   while (true) {
     Status rebuilt = co_await anti_entropy->rebuild(ports.executor.now() + std::chrono::hours(1));
     if (rebuilt) rebuilt = co_await store->flush();
@@ -470,6 +567,7 @@ Task<void> Node::Parts::forget_recovery() {
 NodeState Node::Parts::state() const {
   if (failed.is_set()) return NodeState::failed;
   if (full) return NodeState::full;
+  if (left) return NodeState::left;
   if (!serving) return NodeState::starting;
   return rebuilding ? NodeState::rebuilding : NodeState::serving;
 }
@@ -506,6 +604,21 @@ Task<void> Node::Parts::wait_for_room() {
   log.info("the disk has room again");
 }
 
+/// From when this node is a member until it is none.
+Task<void> Node::Parts::serve_clients() {
+  while (!cluster.nodes().contains(config.id) && !left) co_await sleep_for(poll);
+  while (!left && !faces->serves_cql()) {
+    if (Status listening = faces->listen_cql(); !listening) {
+      log.error("cannot serve clients: {}", listening.error().to_string());
+      co_await sleep_for(1s);
+    }
+  }
+  while (!left) co_await sleep_for(tend_every);
+  log.info("this node is no member any more");
+  co_await sleep_for(farewell);
+  faces->close_cql();
+}
+
 // Node.
 
 Node::Node(NodeConfig config, NodePorts ports, NodeTuning tuning, Log log)
@@ -538,6 +651,8 @@ Task<Status> Node::start_all() {
   parts.make_services();
   parts.rebuilding = rebuilding;
   parts.service->set_rebuilding(rebuilding);
+  CO_TRY_STATUS(parts.service->start());
+  if (rebuilding) parts.service->require_metadata(UINT64_MAX);
   for (const MemberConfig& seed : parts.config.seeds) {
     parts.rpc->set_peer(seed.id, seed.rpc());
     parts.rpc->warm_up(seed.id);
@@ -548,11 +663,15 @@ Task<Status> Node::start_all() {
   CO_TRY_STATUS(parts.hints->start());
   CO_TRY_STATUS(parts.coordinator->start());
   parts.anti_entropy->start();
+  parts.mover->start();
   parts.serving = true;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());
   if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());
   parts.faces = std::make_unique<ClientFaces>(*this, parts.ports, parts.tuning.host, parts.log);
   CO_TRY_STATUS(parts.faces->listen());
+  // Clients are not told of a node before it is a member, and it serves none.
+  if (parts.cluster.nodes().contains(parts.config.id)) CO_TRY_STATUS(parts.faces->listen_cql());
+  parts.tasks.spawn(parts.serve_clients());
   co_return Status{};
 }
 
@@ -615,6 +734,38 @@ boost::json::object Node::Parts::load_object() {
   if (tuning.host != nullptr)
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
   return out;
+Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) {
+  Parts& parts = *parts_;
+  // A node that was just killed is noticed within a moment.
+  const Instant noticed = parts.ports.executor.now() + metadata_patience;
+  while (replaces && parts.liveness->up(replaces) && parts.ports.executor.now() < noticed) co_await sleep_for(poll);
+  if (replaces && parts.liveness->up(replaces))
+    co_return fail(ErrorCode::invalid_argument,
+                   "node {} is up: only a dead node can be replaced; decommission this one", replaces);
+  std::set<size_t> factors;
+  for (const auto& [id, shard] : parts.cluster.shards()) factors.insert(shard.replicas.size());
+  factors.erase(0);
+  if (factors.empty()) factors = {3};
+  const auto& members = parts.cluster.nodes();
+  const size_t count = members.empty() ? parts.tuning.tokens_per_node : members.begin()->second.tokens.size();
+  if (node.host_id.empty()) node.host_id = random_uuid(parts.ports.random);
+  if (!replaces)
+    node.tokens = joining_tokens(parts.cluster.ring(), node.place, count, {factors.begin(), factors.end()});
+  CO_TRY(const Bytes added, co_await parts.metadata->propose(ClusterState::section_name,
+                                                             ClusterState::add_node_command(node, replaces), deadline));
+  co_return Status{};
+}
+
+Task<Status> Node::remove_member(NodeId node, Instant deadline) {
+  CO_TRY(const Bytes removed, co_await parts_->metadata->propose(ClusterState::section_name,
+                                                                 ClusterState::remove_node_command(node), deadline));
+  co_return Status{};
+}
+
+Task<Status> Node::cancel_change(NodeId node, Instant deadline) {
+  CO_TRY(const Bytes cancelled,
+         co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::cancel_command(node), deadline));
+  co_return Status{};
 }
 
 void Node::report(MetricsPage& page) const {
@@ -641,6 +792,10 @@ void Node::report(MetricsPage& page) const {
   page.counter("asterism_anti_entropy_compared_total", "Comparisons of a table's shard with one peer.",
                compared.compared);
   page.counter("asterism_anti_entropy_differing_total", "Comparisons that found a difference.", compared.differing);
+  const auto& moves = parts.mover->counters();
+  page.counter("asterism_mover_caught_up_total", "Phases of moves of shards that this node ended.", moves.caught_up);
+  page.counter("asterism_mover_failed_total", "Attempts to catch up with a shard that failed.", moves.failed);
+  page.counter("asterism_mover_dropped_ranges_total", "Ranges deleted after they moved away.", moves.dropped_ranges);
   const auto& log = parts.wal->counters();
   page.counter("asterism_wal_records_total", "Records in the write-ahead log.", log.records);
   page.counter("asterism_wal_syncs_total", "Syncs of the write-ahead log.", log.syncs);
@@ -690,6 +845,21 @@ std::string Node::status_json() {
                      {"rack", node.place.rack},
                      {"up", parts.liveness->up(id)}});
   status["nodes"] = std::move(nodes);
+  status["next_node"] = parts.cluster.next_node().value;
+  if (const auto& change = parts.cluster.change()) {
+    boost::json::object out{{"node", name_of(change->subject())},
+                            {"id", change->subject().value},
+                            {"what", change->replaces() ? "replace"
+                                     : change->comes    ? "add"
+                                                        : "decommission"},
+                            {"cancelled", change->cancelled},
+                            {"ready", change->ready},
+                            {"shards", change->shards},
+                            {"moving", parts.cluster.moving()}};
+    if (change->replaces()) out["replaces"] = name_of(change->leaves);
+    if (change->comes) out["address"] = change->comes->host;
+    status["change"] = std::move(out);
+  }
   boost::json::object keyspaces;
   for (const auto& [keyspace, definition] : parts.schema.keyspaces())
     keyspaces[keyspace] = parts.cluster.shards_of(keyspace).size();

@@ -70,6 +70,7 @@ enum class NodeState : uint8_t {
   starting,
   rebuilding,  // its tables were lost or damaged: serves what others have, and answers no read as a replica
   serving,
+  left,    // it is no member any more: serves nobody
   full,    // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
   failed,  // its disk failed: the node must be destroyed and made anew
 };
@@ -108,6 +109,14 @@ class Node {
   void isolate(bool isolated);
   /// What it did in the last moments and what it holds, for people.
   boost::json::object load() const;
+
+  /// Has a node join, with tokens that are chosen here or, with `replaces`, in place of that one, which must be down.
+  /// It is a member once cluster().change() is over. Errors: those of the commands of ClusterState.
+  Task<Status> add_member(NodeInfo node, NodeId replaces, Instant deadline);
+  /// Moves the shards of a member away; then it is none any more.
+  Task<Status> remove_member(NodeId node, Instant deadline);
+  /// Turns the change of that node back.
+  Task<Status> cancel_change(NodeId node, Instant deadline);
   /// For GET /status.
   std::string status_json();
   /// For GET /metrics.

@@ -239,6 +239,7 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.admin, in.text_or("admin", config.admin));
   TRY(config.insecure, in.flag_or("insecure", config.insecure));
   TRY(config.tls, read_tls(in.table("tls")));
+  TRY(config.joined, in.flag_or("joined", config.joined));
   TRY(const toml::array* members, in.tables("member"));
   TRY_STATUS(in.no_others());
   for (const toml::node& member : *members) {
@@ -261,6 +262,7 @@ std::string format_node_config(const NodeConfig& config) {
   if (!config.admin.empty()) text += fmt::format("admin = \"{}\"\n", config.admin);
   if (config.insecure) text += "insecure = true\n";
   text += format_tls(config.tls);
+  if (config.joined) text += "joined = true\n";
   for (const MemberConfig& member : config.seeds)
     text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n{}", member.id,
                         member.name, member.address, member.rpc_port, format_place(member.place));

@@ -15,7 +15,8 @@ namespace asterism {
 inline constexpr const char* admin_role = "admin";
 inline const NodePlace default_place{"dc1", "rack1"};
 
-/// A node that the cluster was founded with.
+/// A node that this one knows from the start: the cluster was founded with it or, where this one joined later, it was a
+/// member then.
 struct MemberConfig {
   NodeId id;
   std::string name;
@@ -53,7 +54,8 @@ struct NodeConfig {
   uint16_t rpc_port = 7000;  // between nodes
   /// Names of 1 to 64 of [A-Za-z0-9_-]. Replicas are placed by them, so they never change once the cluster is founded.
   NodePlace place = default_place;
-  std::vector<MemberConfig> seeds;  // all founding members, this node included, in order of their ids
+  std::vector<MemberConfig> seeds;  // this node included, in order of their ids
+  bool joined = false;              // this node came to a cluster that was there; else it is a founding member
   std::string log_level = "info";   // debug, info, warning or error
   /// Clients must log in. The same on every node.
   bool authentication = false;

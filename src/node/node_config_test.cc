@@ -21,6 +21,19 @@ TEST(NodeConfig, SurvivesItsFormOnDisk) {
   EXPECT_EQ(*read, example());
 }
 
+TEST(NodeConfig, ANodeThatJoinedSaysSo) {
+  NodeConfig config = example();
+  config.joined = true;
+  auto read = parse_node_config(format_node_config(config));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, config);
+  std::string wrong = format_node_config(config);
+  wrong.replace(wrong.find("joined = true"), 13, "joined = 1");
+  read = parse_node_config(wrong);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("joined must be true or false"), std::string::npos) << read.error().message;
+}
+
 TEST(NodeConfig, RefusesUnknownMissingAndWrongSettingsByName) {
   const std::string good = format_node_config(example());
   auto message = [](const std::string& text) {

@@ -347,6 +347,14 @@ void Host::campaign(ShardId id) {
   touch(*group);
 }
 
+Status Host::change_configuration(ShardId id, ConfigurationTarget target) {
+  Group* group = find(id);
+  if (group == nullptr || stopped_) return fail(ErrorCode::unavailable, "group {} does not run here", id);
+  auto index = group->raft->propose_config_change(std::move(target));
+  touch(*group);
+  return index ? Status() : Status(fail(index.error()));
+}
+
 Task<Result<Host::Committed>> Host::propose(ShardId id, Bytes payload) {
   Group* group = find(id);
   if (group == nullptr || stopped_) co_return fail(ErrorCode::unavailable, "group {} does not run here", id);

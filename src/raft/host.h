@@ -82,6 +82,9 @@ class Host {
   /// unavailable, overloaded.
   Task<Status> read_barrier(ShardId group);
 
+  /// Starts to change who takes part. Errors: those of Raft::propose_config_change.
+  Status change_configuration(ShardId group, ConfigurationTarget target);
+
   /// 0: unknown.
   NodeId leader(ShardId group) const;
   bool is_leader(ShardId group) const { return leader(group) == options_.self; }

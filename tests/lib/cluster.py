@@ -55,8 +55,8 @@ def command(*arguments, timeout=60):
 
 
 class Cluster:
-    """Nodes count from 0. Where the test fails, the folder stays and the ends of the logs are shown. `options` are more
-    of what `asterism up` takes: racks=3, authentication=True."""
+    """Nodes count from 0; with `nodes` None there are as many as the folder has. Where the test fails, the folder stays
+    and the ends of the logs are shown. `options` are more of what `asterism up` takes: racks=3, authentication=True."""
 
     def __init__(self, data, nodes=3, port_offset=PORT_OFFSET, **options):
         self.port_offset = port_offset
@@ -77,8 +77,9 @@ class Cluster:
         # The supervisor's output goes on in a file: it must never wait for a reader.
         self.data.parent.mkdir(parents=True, exist_ok=True)
         errors = open(self.data.parent / (self.data.name + ".up.log"), "ab")
+        nodes = ["--nodes", str(self.count)] if self.count else []
         self.up = subprocess.Popen(
-            [ASTERISM, "up", "--json", "--nodes", str(self.count), "--data", str(self.data), "--port-offset",
+            [ASTERISM, "up", "--json", *nodes, "--data", str(self.data), "--port-offset",
              str(self.port_offset), *self.options], stdout=subprocess.PIPE, stderr=errors, text=True)
         errors.close()
         line = self.up.stdout.readline()
@@ -149,7 +150,7 @@ class Cluster:
         self.up.wait(10)
 
     def log(self, i):
-        return (self.data / f"n{i + 1}" / "node.log").read_text(errors="replace")
+        return (self.data / self.nodes[i]["name"] / "node.log").read_text(errors="replace")
 
     def log_tails(self, lines=15):
         said = []

@@ -57,6 +57,13 @@ Status CqlServer::listen(const Address& address) {
   return {};
 }
 
+void CqlServer::stop() {
+  tasks_.cancel();
+  connections_.clear();
+  listeners_.clear();
+  counters_.connections_open = 0;
+}
+
 Address CqlServer::local_address() const {
   return listeners_.empty() ? Address{} : listeners_.front()->local_address();
 }

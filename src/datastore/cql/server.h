@@ -84,6 +84,9 @@ class CqlServer {
 
   /// May be called for several addresses. Errors: those of Network::listen.
   Status listen(const Address& address);
+  /// Serves nobody any more: every connection ends.
+  void stop();
+  bool listening() const { return !listeners_.empty(); }
   /// With the real port where 0 was asked for.
   Address local_address() const;
 

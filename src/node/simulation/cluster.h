@@ -21,6 +21,7 @@ class ClientProcess final : public sim::Process {
 struct ClusterShape {
   uint32_t nodes = 3;
   uint32_t clients = 2;
+  uint32_t spares = 0;  // machines of nodes that join later
   uint32_t register_groups = 0;
   NodeTuning tuning;
   sim::DiskOptions disk;
@@ -35,10 +36,19 @@ class SimulatedCluster {
   ~SimulatedCluster();
 
   sim::Simulation& simulation() { return simulation_; }
-  size_t nodes() const { return shape_.nodes; }
+  /// Machines for nodes: those that founded the cluster, then spare ones.
+  size_t nodes() const { return shape_.nodes + shape_.spares; }
+  size_t founders() const { return shape_.nodes; }
+  /// Whether it takes part: it should serve when all is well.
+  bool present(size_t node) const { return present_[node]; }
+  void set_present(size_t node, bool present) { present_[node] = present; }
+  /// One that takes part.
+  size_t some_node(Random& random) const;
+  /// The one after it that takes part.
+  size_t node_after(size_t node) const;
   size_t clients() const { return shape_.clients; }
   sim::Machine& node_machine(size_t node) { return simulation_.machine(node); }
-  sim::Machine& client_machine(size_t client) { return simulation_.machine(shape_.nodes + client); }
+  sim::Machine& client_machine(size_t client) { return simulation_.machine(nodes() + client); }
   ClientProcess& client(size_t client) { return static_cast<ClientProcess&>(*client_machine(client).process()); }
   std::vector<sim::Machine*> node_machines();
 
@@ -48,12 +58,15 @@ class SimulatedCluster {
   Node* serving(size_t node);
   bool all_serving();
   const NodeConfig& config(size_t node) const { return configs_[node]; }
+  /// In force when its machine is started the next time.
+  void set_config(size_t node, NodeConfig config) { configs_[node] = std::move(config); }
 
  private:
   sim::Simulation& simulation_;
   ClusterShape shape_;
   JournalChecker& checker_;
   std::vector<NodeConfig> configs_;
+  std::vector<bool> present_;
 };
 
 }  // namespace asterism::simulation

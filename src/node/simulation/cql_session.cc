@@ -125,7 +125,7 @@ class CqlSession final : public Session {
     return change("TRUNCATE " + name.to_string(), limit);
   }
 
-  void move() override { move_to(random_.below(cluster_.nodes())); }
+  void move() override { move_to(cluster_.some_node(random_)); }
   void move_to(size_t node) override {
     if (node != node_) drop();
     node_ = node;

@@ -23,6 +23,7 @@ void DiskDamage::stop() {
 /// nobody else may have damage that was not found yet: once it is, what lies around it is lost too.
 bool DiskDamage::others_are_whole(size_t victim) {
   for (size_t i = 0; i < cluster_.nodes(); ++i) {
+    if (!cluster_.present(i)) continue;
     Node* node = cluster_.serving(i);
     if (node == nullptr || node->state() != NodeState::serving) return false;
     if (i == victim) continue;
@@ -33,7 +34,7 @@ bool DiskDamage::others_are_whole(size_t victim) {
 }
 
 void DiskDamage::strike() {
-  const size_t victim = random_.below(cluster_.nodes());
+  const size_t victim = cluster_.some_node(random_);
   if (!others_are_whole(victim)) return;
   sim::Machine& machine = cluster_.node_machine(victim);
   machine.crash(random_.chance(0.5) ? sim::Crash::kill : sim::Crash::power);

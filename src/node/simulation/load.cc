@@ -320,7 +320,7 @@ Task<void> Load::read(Worker& worker, ReadRequest request, bool strong) {
 }
 
 Task<void> Load::journal_request(Worker& worker) {
-  const size_t node = worker.random.below(cluster_.nodes());
+  const size_t node = cluster_.some_node(worker.random);
   count(worker.random.chance(0.5) ? co_await propose_entry(cluster_, node, journal_, next_number_++, plan_.patience)
                                   : co_await read_entries(cluster_, node, journal_, plan_.patience));
 }

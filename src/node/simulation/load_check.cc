@@ -163,6 +163,7 @@ Task<void> Load::final_check() {
       if (verdict_.failed()) co_return;
     }
   for (size_t node = 0; node < cluster_.nodes(); ++node) {
+    if (!cluster_.present(node)) continue;
     session.move_to(node);
     const TableName table{"strong", "rows"};
     WriteRequest write{table, fmt::format("last{}", node), 0, "alive", timestamp(), 0, Consistency::all};
@@ -171,7 +172,7 @@ Task<void> Load::final_check() {
       co_return verdict_.fail(
           fmt::format("after everything healed, n{} cannot write at ALL: {}", node + 1, answer.message));
     std::vector<SeenRow> seen;
-    session.move_to((node + 1) % cluster_.nodes());
+    session.move_to(cluster_.node_after(node));
     if (!co_await read_surely(session, {table, write.key, 0, 0, false, 0, 0, Consistency::all}, seen)) co_return;
     if (seen.size() != 1) verdict_.fail("after everything healed, a row written at ALL is not there");
     const Answer proposed = co_await propose_entry(cluster_, node, journal_, next_number_++, 10s);

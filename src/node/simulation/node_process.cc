@@ -13,6 +13,7 @@ uint64_t hash_of_facts(ClusterState& cluster, const datastore::Schema& schema) {
   for (const auto& [id, shard] : cluster.shards()) {
     facts += fmt::format("shard {} {} {} {} {}", id, shard.scope, shard.range.after, shard.range.to, shard.epoch);
     for (NodeId replica : shard.replicas) facts += fmt::format(" {}", replica);
+    for (NodeId replica : shard.target) facts += fmt::format(" to {}{}", replica, shard.settling ? "!" : "");
   }
   for (const auto& [name, keyspace] : schema.keyspaces()) {
     facts += fmt::format("keyspace {} {}\n", name, keyspace.replication_factor());
@@ -61,6 +62,10 @@ Task<void> NodeProcess::run() {
       log_.info("serves");
       started = fail(co_await node_->failed());
       ready_ = false;
+    }
+    if (node_->state() == NodeState::left) {
+      log_.info("ends: {}", started.error().message);
+      co_return;
     }
     log_.error("starts again because of {}", started.error().to_string());
     requests_.cancel();

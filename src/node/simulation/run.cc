@@ -5,6 +5,7 @@
 
 #include "node/simulation/disk_damage.h"
 #include "node/simulation/load.h"
+#include "node/simulation/members.h"
 #include "node/simulation/node_call.h"
 #include "node/simulation/registers.h"
 #include "runtime/sim/faults.h"
@@ -16,6 +17,7 @@ constexpr Duration form_limit = 60s;
 constexpr Duration set_up_limit = 120s;
 constexpr Duration converge_limit = 120s;
 constexpr Duration check_limit = 300s;
+constexpr double members_share = 0.35;  // of runs in which members change
 
 /// Faults of kinds that say nothing of how hard a run was.
 bool is_fault(sim::Fault fault) {
@@ -62,6 +64,7 @@ class Run {
   std::unique_ptr<RegisterLoad> registers_;
   std::unique_ptr<sim::Nemesis> nemesis_;
   std::unique_ptr<DiskDamage> damage_;
+  std::unique_ptr<MemberLoad> members_;
 };
 
 Run::Run(const RunOptions& options)
@@ -92,6 +95,7 @@ bool Run::await(const char* what, Task<void> task, Duration limit) {
 
 bool Run::restart_all() {
   for (size_t i = 0; i < cluster_->nodes(); ++i) {
+    if (!cluster_->present(i)) continue;
     sim::Machine& machine = cluster_->node_machine(i);
     const uint64_t how = random_.below(3);
     if (how < 2) {
@@ -108,7 +112,7 @@ bool Run::restart_all() {
 
 Task<void> Run::look_for_differences(std::string& found, bool& done) {
   auto differences = co_await call_node<std::vector<datastore::Difference>>(
-      *cluster_, 0, 20s,
+      *cluster_, cluster_->node_after(cluster_->nodes() - 1), 20s,
       [](Node& node, NodeProcess&, Instant deadline) { return node.anti_entropy().verify(deadline); });
   done = differences && differences->empty();
   found = !differences ? differences.error().to_string() : "";
@@ -124,6 +128,7 @@ bool Run::converge() {
   if (!wait("every node serving", [&] { return cluster_->all_serving(); }, converge_limit)) return false;
   const auto no_hints = [&] {
     for (size_t i = 0; i < cluster_->nodes(); ++i) {
+      if (!cluster_->present(i)) continue;
       Node* node = cluster_->serving(i);
       if (node == nullptr || node->hints().waiting() > 0) return false;
     }
@@ -155,12 +160,24 @@ void Run::all() {
     shape.disk.sync_tail = sim::random_between(random_, 1ms, 20ms);
   }
   shape.skip_sync = options_.defects.has(Defect::skip_sync);
-  const bool damage = random_.chance(0.35);
-  const LoadPlan plan = LoadPlan::from(random_, nodes_, damage);
-  const RegisterPlan register_plan = RegisterPlan::from(random_);
+  bool damage = random_.chance(0.35);
+  // Drawn beside the other choices, which so stay what they are in runs without changes of members.
+  sim::SeededRandom member_random = simulation_.stream(80);
+  const MemberPlan member_plan = member_random.chance(members_share) ? MemberPlan::from(member_random) : MemberPlan();
+  damage &= !member_plan.loses_disks();
+  LoadPlan plan = LoadPlan::from(random_, nodes_, damage || member_plan.loses_disks());
+  // Rows with one replica have nobody who makes good what a move forgets.
+  if (!member_plan.steps.empty() && plan.weak > 0) {
+    plan.weak = 8;
+    plan.weak_replicas = 1;
+  }
+  RegisterPlan register_plan = RegisterPlan::from(random_);
+  // The groups of registers keep the members that they began with.
+  if (!member_plan.steps.empty()) register_plan.groups = register_plan.workers = 0;
   shape.register_groups = register_plan.groups;
-  simulation_.tell(sim::Simulation::no_machine,
-                   fmt::format("{} nodes; {}; {}", nodes_, plan.describe(), register_plan.describe()));
+  shape.spares = static_cast<uint32_t>(member_plan.spares());
+  simulation_.tell(sim::Simulation::no_machine, fmt::format("{} nodes; {}; {}; {}", nodes_, plan.describe(),
+                                                            register_plan.describe(), member_plan.describe()));
   cluster_ = std::make_unique<SimulatedCluster>(simulation_, shape, journal_);
   load_ = std::make_unique<Load>(*cluster_, journal_, verdict_, plan);
   registers_ = std::make_unique<RegisterLoad>(*cluster_, verdict_, register_plan);
@@ -173,17 +190,21 @@ void Run::all() {
     damage_ = std::make_unique<DiskDamage>(*cluster_, sim::random_between(random_, 2s, 8s));
     damage_->start();
   }
+  members_ = std::make_unique<MemberLoad>(*cluster_, verdict_, member_plan);
   load_->start();
   registers_->start();
+  members_->start();
   wait(
       "", [&, end = simulation_.now() + options_.faults_for] { return simulation_.now() >= end; },
       options_.faults_for + 1s);
   load_->stop();
   registers_->stop();
+  members_->stop();
   if (damage_) damage_->stop();
   nemesis_->heal();
   const auto ended = [&] { return load_->ended() && registers_->ended(); };
   if (verdict_.failed() || !wait("the end of all requests", ended, 120s)) return;
+  if (!wait("the end of the change of members", [&] { return members_->ended(); }, 300s)) return;
   if (!restart_all() || !converge()) return;
   simulation_.run_for(15s);  // rows with a time to live are gone by then, whatever the clocks are off by
   if (await("the final check", load_->final_check(), check_limit))
@@ -213,6 +234,7 @@ RunResult Run::go() {
   cluster_.reset();
   load_.reset();
   registers_.reset();
+  members_.reset();
   return result;
 }
 

@@ -1,0 +1,317 @@
+#include "cli/members.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <csignal>
+
+#include "cli/ask_nodes.h"
+#include "cli/launch.h"
+#include "cli/own_authority.h"
+#include "cli/output.h"
+#include "runtime/real/files.h"
+
+namespace asterism {
+namespace {
+
+constexpr Duration post_limit = 25s;
+constexpr Duration poll_every = 100ms;
+constexpr Duration stop_limit = 10s;
+constexpr int silent_polls_most = 300;  // without any node that answers
+
+struct MemberOptions {
+  std::string data = ClusterOptions().data;
+  std::string name;
+  std::string datacenter, rack;
+  bool json = false, cancel = false;
+};
+
+/// What is known of the change that a command waits for.
+struct Watched {
+  std::string name;
+  uint64_t shards = 0;
+  bool cancelled = false;
+  bool member = false;  // once it is over
+};
+
+std::string text_at(const boost::json::object& object, std::string_view path) {
+  const boost::json::value* value = find_member(object, path);
+  return value && value->is_string() ? printable(std::string_view(value->get_string())) : std::string();
+}
+
+uint64_t number_at(const boost::json::object& object, std::string_view path) {
+  const boost::json::value* value = find_member(object, path);
+  return value && value->is_int64() && value->get_int64() > 0 ? static_cast<uint64_t>(value->get_int64()) : 0;
+}
+
+bool flag_at(const boost::json::object& object, std::string_view path) {
+  const boost::json::value* value = find_member(object, path);
+  return value && value->is_bool() && value->get_bool();
+}
+
+bool is_member(const boost::json::object& status, const std::string& name) {
+  const boost::json::value* nodes = status.if_contains("nodes");
+  if (!nodes || !nodes->is_array()) return false;
+  return std::ranges::any_of(nodes->get_array(), [&](const boost::json::value& node) {
+    return node.is_object() && text_member(node.get_object(), "name") == name;
+  });
+}
+
+/// Waits without a loop: nothing else goes on in these commands.
+void pause(Duration time) {
+  RealCore().run_until([] { return false; }, time);
+}
+
+/// A bar on the terminal, where there is one.
+class Progress {
+ public:
+  explicit Progress(bool shown) : shown_(shown && is_terminal(2)) {}
+  ~Progress() { clear(); }
+  void show(const boost::json::object& change) {
+    if (!shown_) return;
+    constexpr uint64_t width = 30;
+    const uint64_t total = std::max<uint64_t>(number_at(change, "shards"), 1);
+    const uint64_t done = total - std::min(total, number_at(change, "moving"));
+    const uint64_t filled = width * done / total;
+    (void)write_descriptor(
+        2, fmt::format("\r\x1b[K[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, describe_change(change)));
+    drawn_ = true;
+  }
+  void clear() {
+    if (std::exchange(drawn_, false)) (void)write_descriptor(2, "\r\x1b[K");
+  }
+
+ private:
+  bool shown_, drawn_ = false;
+};
+
+Result<boost::json::object> status_of(const std::string& data) {
+  TRY(const auto answers, ask_status(data));
+  const boost::json::object* fresh = freshest(answers);
+  if (!fresh) return fail(ErrorCode::unavailable, "no node answers: start the cluster with asterism up");
+  return *fresh;
+}
+
+/// Asks one node after the other until one decides.
+Status post(const std::string& data, const std::string& action, const boost::json::object& body) {
+  TRY(const auto answers, ask_status(data));
+  Status last = fail(ErrorCode::unavailable, "no node answers: start the cluster with asterism up");
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status || text_member(*answer.status, "state") != "serving") continue;
+    auto done = post_to_node(answer.config, "/members/" + action, post_limit, boost::json::serialize(body));
+    if (done) return {};
+    last = fail(done.error());
+    if (done.error().code == ErrorCode::already_exists) break;
+  }
+  return last;
+}
+
+/// Until the change of that node is over.
+Status wait_for(const MemberOptions& options, Watched& watched) {
+  Progress progress(!options.json);
+  for (int silent = 0; silent < silent_polls_most;) {
+    auto status = status_of(options.data);
+    silent = status ? 0 : silent + 1;
+    if (status && text_at(*status, "change.node") == watched.name) {
+      watched.shards = std::max(watched.shards, number_at(*status, "change.shards"));
+      watched.cancelled |= flag_at(*status, "change.cancelled");
+      progress.show(status->at("change").as_object());
+    } else if (status) {
+      watched.member = is_member(*status, watched.name);
+      return {};
+    }
+    pause(poll_every);
+  }
+  return fail(ErrorCode::unavailable, "no node answers any more; the change goes on when the cluster does");
+}
+
+Status stop_process(const NodeConfig& config) {
+  const auto process = running_process(config);
+  if (!process) return {};
+  (void)send_signal(*process, SIGTERM);
+  (void)send_signal(*process, SIGCONT);
+  for (Duration waited{0}; is_alive(*process) && waited < stop_limit; waited += poll_every) pause(poll_every);
+  if (is_alive(*process)) (void)send_signal(*process, SIGKILL);
+  return {};
+}
+
+/// Takes a node that is no member any more out of the folder, and ends its process.
+Status put_away(const NodeConfig& config) {
+  // First the settings, so that `up` does not take its end for a failure.
+  TRY_STATUS(retire_node(config));
+  return stop_process(config);
+}
+
+void print_outcome(const MemberOptions& options, const char* event, const NodeConfig& config, const Watched& watched,
+                   const std::string& words) {
+  if (!options.json) return print_line(words);
+  JsonLine line;
+  line.text("event", event).text("name", config.name);
+  if (const auto process = running_process(config)) line.number("pid", process->pid);
+  line.text("address", config.address).number("cql", config.cql_port).number("http", config.http_port);
+  print_line(line.number("shards_moved", static_cast<int64_t>(watched.shards)).str());
+}
+
+/// The settings of the node that comes: those of the others, the next id and address, and everybody as contacts.
+Result<NodeConfig> new_node(const MemberOptions& options, const boost::json::object& status,
+                            const std::vector<NodeConfig>& nodes, const NodeConfig* replaced) {
+  const auto id = static_cast<uint32_t>(std::max<uint64_t>(number_at(status, "next_node"), nodes.back().id.value + 1));
+  if (id > 250) return fail(ErrorCode::invalid_argument, "this machine has no address left for node {}", id);
+  TRY(const std::string data, absolute_path(options.data));
+  NodeConfig config = replaced ? *replaced : nodes.front();
+  config.id = NodeId{id};
+  config.name = fmt::format("n{}", id);
+  config.address = fmt::format("127.0.0.{}", id);
+  config.data_folder = data + "/" + config.name;
+  config.joined = true;
+  if (!options.datacenter.empty()) config.place.datacenter = options.datacenter;
+  if (!options.rack.empty()) config.place.rack = options.rack;
+  config.seeds.clear();
+  for (const NodeConfig& node : nodes)
+    config.seeds.push_back({node.id, node.name, node.address, node.rpc_port, node.place});
+  config.seeds.push_back({config.id, config.name, config.address, config.rpc_port, config.place});
+  TRY_STATUS(check_node_config(config));
+  return config;
+}
+
+Status begin_joining(const MemberOptions& options, NodeConfig& config, const std::string& replaced) {
+  boost::json::object body{{"id", config.id.value},
+                           {"name", config.name},
+                           {"address", config.address},
+                           {"rpc", config.rpc_port},
+                           {"cql", config.cql_port},
+                           {"http", config.http_port},
+                           {"datacenter", config.place.datacenter},
+                           {"rack", config.place.rack}};
+  if (!replaced.empty()) body["replaces"] = replaced;
+  RealCore core;
+  TRY_STATUS(check_ports_free(core, config));
+  if (config.tls.enabled()) TRY_STATUS(give_certificate(options.data, config));
+  TRY_STATUS(save_node_config(config));
+  Status begun = post(options.data, "add", body);
+  // A refusal is certain; anything else may have begun, and is found again by the next attempt.
+  if (!begun && begun.error().code == ErrorCode::already_exists) (void)remove_file(config.data_folder + "/node.toml");
+  return begun;
+}
+
+/// Adds a node or, with a name in the options, replaces that one. A change that an earlier command began goes on.
+Status join_node(const MemberOptions& options) {
+  TRY(const std::vector<NodeConfig> nodes, read_cluster(options.data));
+  if (nodes.empty())
+    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", options.data,
+                options.data);
+  TRY(const boost::json::object status, status_of(options.data));
+  const bool replacing = !options.name.empty();
+  std::optional<NodeConfig> replaced;
+  if (replacing) {
+    TRY(replaced, find_node(options.data, options.name));
+    if (auto process = running_process(*replaced))
+      return fail(ErrorCode::invalid_argument,
+                  "{} runs as process {}: only a dead node can be replaced. Decommission it, or stop it first",
+                  replaced->name, process->pid);
+  }
+  Watched watched{text_at(status, "change.node")};
+  const bool resumes = text_at(status, "change.what") == (replacing ? "replace" : "add") &&
+                       text_at(status, "change.replaces") == options.name && !flag_at(status, "change.cancelled");
+  NodeConfig config;
+  if (resumes) {
+    TRY(config, find_node(options.data, watched.name));
+  } else {
+    TRY(config, new_node(options, status, nodes, replaced ? &*replaced : nullptr));
+    TRY_STATUS(begin_joining(options, config, options.name));
+    watched.name = config.name;
+  }
+  if (!running_process(config)) {
+    auto launched = launch_and_wait(config);
+    if (!launched)
+      return fail(launched.error().code, "{}\n  Try again, or turn the change back with asterism node cancel {}",
+                  launched.error().message, config.name);
+  }
+  TRY_STATUS(wait_for(options, watched));
+  if (!watched.member) {
+    TRY_STATUS(put_away(config));
+    return fail(ErrorCode::closed, "the change was cancelled: {} is gone again", config.name);
+  }
+  if (replaced && file_exists(replaced->data_folder + "/node.toml")) TRY_STATUS(put_away(*replaced));
+  const std::string words = replacing ? fmt::format("{} has taken the place of {}: {} shards moved", config.name,
+                                                    options.name, watched.shards)
+                                      : fmt::format("{} is a member and serves CQL on {}: {} shards moved", config.name,
+                                                    config.cql().to_string(), watched.shards);
+  print_outcome(options, replacing ? "node_replaced" : "node_added", config, watched, words);
+  return {};
+}
+
+Status cancel(const MemberOptions& options) {
+  TRY(const NodeConfig config, find_node(options.data, options.name));
+  Watched watched{options.name};
+  TRY_STATUS(post(options.data, "cancel", {{"name", options.name}}));
+  TRY_STATUS(wait_for(options, watched));
+  if (!watched.member && file_exists(config.data_folder + "/node.toml")) TRY_STATUS(put_away(config));
+  print_outcome(options, "change_cancelled", config, watched,
+                fmt::format("everything is back where it was: {} is {}", config.name,
+                            watched.member ? "a member as before" : "gone again"));
+  return {};
+}
+
+Status decommission(const MemberOptions& options) {
+  if (options.cancel) return cancel(options);
+  TRY(const NodeConfig config, find_node(options.data, options.name));
+  TRY(const boost::json::object status, status_of(options.data));
+  Watched watched{options.name};
+  const bool resumes = text_at(status, "change.what") == "decommission" &&
+                       text_at(status, "change.node") == options.name && !flag_at(status, "change.cancelled");
+  if (!resumes) TRY_STATUS(post(options.data, "remove", {{"name", options.name}}));
+  TRY_STATUS(wait_for(options, watched));
+  if (watched.member) return fail(ErrorCode::closed, "the change was cancelled: {} is a member as before", config.name);
+  TRY_STATUS(put_away(config));
+  print_outcome(options, "node_removed", config, watched,
+                fmt::format("{} has left the cluster: {} shards moved. Its folder {} can be deleted", config.name,
+                            watched.shards, config.data_folder));
+  return {};
+}
+
+void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* help,
+                 Status (*run)(const MemberOptions&), const char* name_help) {
+  auto options = std::make_shared<MemberOptions>();
+  CLI::App* command = node.add_subcommand(name, help);
+  if (name_help) command->add_option("name", options->name, name_help)->required();
+  command->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
+  command->add_flag("--json", options->json, "Print one line of JSON");
+  if (run == decommission) command->add_flag("--cancel", options->cancel, "Move its shards back: it stays");
+  if (!name_help) {
+    command->add_option("--datacenter", options->datacenter, "Where it stands (where n1 does)");
+    command->add_option("--rack", options->rack, "In which rack it stands (in that of n1)");
+  }
+  command->callback([options, run, &chosen] {
+    chosen = [options, run] {
+      Status done = run(*options);
+      if (!done) print_error(done.error().message);
+      return done ? 0 : 1;
+    };
+  });
+}
+
+}  // namespace
+
+std::string describe_change(const boost::json::object& change) {
+  const std::string name = text_at(change, "node"), what = text_at(change, "what");
+  const bool back = flag_at(change, "cancelled");
+  std::string words = what == "decommission" ? name + " leaves"
+                      : what == "replace" ? fmt::format("{} takes the place of {}", name, text_at(change, "replaces"))
+                                          : name + " joins";
+  if (back) words = name + " goes back to what it was";
+  const uint64_t moving = number_at(change, "moving");
+  if (moving > 0) return fmt::format("{}: {} of {} shards still move", words, moving, number_at(change, "shards"));
+  return words + ": all shards are where they should be";
+}
+
+void add_member_commands(CLI::App& node, Chosen& chosen) {
+  add_command(node, chosen, "add", "Start one more node and have it join the running cluster", join_node, nullptr);
+  add_command(node, chosen, "decommission", "Move a node's shards away, then take it out of the cluster and stop it",
+              decommission, "The node, such as n2");
+  add_command(node, chosen, "replace", "Have a new node take the place of a dead one", join_node,
+              "The dead node, such as n2");
+  add_command(node, chosen, "cancel", "Turn the change back by which a node joins or leaves", cancel,
+              "The node that joins or leaves");
+}
+
+}  // namespace asterism

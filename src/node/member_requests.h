@@ -1,0 +1,18 @@
+// Requests over HTTP to change the members of the cluster: POST /members/add, /members/remove and /members/cancel, with
+// a JSON object. Any node takes them.
+#pragma once
+
+#include "gateway/http.h"
+#include "node/node.h"
+
+namespace asterism {
+
+enum class MemberAction : uint8_t { add, remove, cancel };
+const char* to_string(MemberAction action);
+
+/// add: {"id", "name", "address", "rpc", "cql", "http", "datacenter", "rack"} and, where it takes the place of another
+/// node, {"replaces": name}. The others: {"name"}. Answers 200 with {"ok": true} once the change has begun; 400 or 409
+/// with a sentence where it is refused; 503 where the metadata log has no leader.
+Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request);
+
+}  // namespace asterism

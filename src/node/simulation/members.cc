@@ -1,0 +1,183 @@
+#include "node/simulation/members.h"
+
+#include <algorithm>
+
+#include "node/simulation/node_call.h"
+
+namespace asterism::simulation {
+
+constexpr Duration ask_limit = 5s;
+constexpr int tries_most = 20;
+
+MemberPlan MemberPlan::from(Random& random) {
+  MemberPlan plan;
+  const auto maybe_cancelled = [&]() -> std::optional<Duration> {
+    if (random.chance(0.65)) return std::nullopt;
+    return sim::random_between(random, 1ms, 3s);
+  };
+  plan.steps.push_back({random.chance(0.7) ? MemberStep::add : MemberStep::replace, maybe_cancelled()});
+  for (uint64_t more = random.below(3); more > 0; --more) {
+    const MemberStep what = random.chance(0.5)   ? MemberStep::decommission
+                            : random.chance(0.5) ? MemberStep::add
+                                                 : MemberStep::replace;
+    plan.steps.push_back({what, maybe_cancelled()});
+  }
+  return plan;
+}
+
+size_t MemberPlan::spares() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(steps, [](const Step& step) { return step.what != MemberStep::decommission; }));
+}
+
+bool MemberPlan::loses_disks() const { return std::ranges::count(steps, MemberStep::replace, &Step::what) > 0; }
+
+std::string MemberPlan::describe() const {
+  std::string text;
+  for (const Step& step : steps) {
+    text += text.empty() ? "members: " : ", ";
+    text += step.what == MemberStep::add ? "add" : step.what == MemberStep::replace ? "replace" : "decommission";
+    if (step.cancelled_after)
+      text += fmt::format(" (cancelled after {} ms)", step.cancelled_after->count() / 1'000'000);
+  }
+  return text;
+}
+
+MemberLoad::MemberLoad(SimulatedCluster& cluster, Verdict& verdict, MemberPlan plan)
+    : cluster_(cluster), verdict_(verdict), plan_(std::move(plan)), random_(cluster.simulation().stream(81)) {}
+
+void MemberLoad::start() {
+  if (plan_.steps.empty()) return;
+  working_ = true;
+  cluster_.client_machine(0).spawn(work());
+}
+
+Task<void> MemberLoad::work() {
+  for (const MemberPlan::Step& step : plan_.steps) {
+    co_await sleep_for(sim::random_between(random_, 100ms, 3s));
+    if (stopping_ || verdict_.failed()) break;
+    co_await carry_out(step);
+  }
+  working_ = false;
+}
+
+/// The metadata of the node that knows most of it; null where none serves.
+const ClusterState* MemberLoad::freshest() {
+  Node* best = nullptr;
+  for (size_t i = 0; i < cluster_.nodes(); ++i) {
+    Node* node = cluster_.present(i) ? cluster_.serving(i) : nullptr;
+    if (node != nullptr && (best == nullptr || node->metadata().applied_index() > best->metadata().applied_index()))
+      best = node;
+  }
+  return best != nullptr ? &best->cluster() : nullptr;
+}
+
+NodeConfig MemberLoad::joining_config(size_t machine) {
+  NodeConfig config = cluster_.config(machine);
+  const MemberConfig own = config.seeds.back();
+  config.seeds.clear();
+  for (const auto& [id, node] : freshest()->nodes())
+    config.seeds.push_back({id, node.name, node.host, node.rpc_port, node.place});
+  config.seeds.push_back(own);
+  return config;
+}
+
+/// False: it was refused. What nobody answered is asked again.
+Task<bool> MemberLoad::ask(const std::function<Task<Status>(Node&, Instant)>& request) {
+  auto work = [&request](Node& node, NodeProcess&, Instant deadline) -> Task<Result<bool>> {
+    CO_TRY_STATUS(co_await request(node, deadline));
+    co_return true;
+  };
+  auto answer = co_await call_node<bool>(cluster_, cluster_.some_node(random_), ask_limit, work);
+  refusal_ = answer ? "" : answer.error().message;
+  if (answer) co_return true;
+  const ErrorCode code = answer.error().code;
+  if (code != ErrorCode::already_exists && code != ErrorCode::invalid_argument && code != ErrorCode::not_found)
+    refusal_.clear();
+  co_return false;
+}
+
+Task<bool> MemberLoad::begin(MemberStep what, size_t subject, size_t replaced) {
+  const NodeId id{static_cast<uint32_t>(subject + 1)};
+  const NodeId dead = what == MemberStep::replace ? NodeId{static_cast<uint32_t>(replaced + 1)} : NodeId{};
+  const NodeConfig& config = cluster_.config(subject);
+  NodeInfo info;
+  info.id = id;
+  info.name = config.name;
+  info.host = config.address;
+  info.rpc_port = config.rpc_port;
+  info.endpoints = {{"cql", config.cql_port}, {"http", config.http_port}};
+  info.place = config.place;
+  const std::function<Task<Status>(Node&, Instant)> request = [&](Node& node, Instant deadline) {
+    return what == MemberStep::decommission ? node.remove_member(id, deadline) : node.add_member(info, dead, deadline);
+  };
+  for (int tries = 0; !verdict_.failed();) {
+    const bool taken = co_await ask(request);
+    // An attempt that nobody answered may have been taken.
+    const ClusterState* state = freshest();
+    const bool begun =
+        state != nullptr && ((state->change() && state->change()->subject() == id) ||
+                             (what != MemberStep::decommission && state->nodes().contains(id)) || state->removed(id));
+    if (taken || begun) co_return true;
+    // A node that was killed counts as up for a moment; or it was started again.
+    const bool seems_up = refusal_.ends_with("decommission this one") && ++tries < tries_most;
+    if (!refusal_.empty() && !seems_up) {
+      cluster_.simulation().tell(sim::Simulation::no_machine, "the change of members is refused: " + refusal_);
+      co_return false;
+    }
+    co_await sleep_for(300ms);
+  }
+  co_return false;
+}
+
+Task<void> MemberLoad::finish(MemberPlan::Step step, size_t subject) {
+  const NodeId id{static_cast<uint32_t>(subject + 1)};
+  const Instant began = cluster_.simulation().now();
+  bool cancelled = false;
+  while (!verdict_.failed()) {
+    const ClusterState* state = freshest();
+    const bool over = state != nullptr && (!state->change() || state->change()->subject() != id);
+    const bool known = state != nullptr && (state->nodes().contains(id) || state->removed(id));
+    if (over && known) co_return;
+    if (step.cancelled_after && !cancelled && cluster_.simulation().now() - began >= *step.cancelled_after)
+      cancelled = co_await ask([id](Node& node, Instant deadline) { return node.cancel_change(id, deadline); });
+    co_await sleep_for(50ms);
+  }
+}
+
+Task<void> MemberLoad::carry_out(MemberPlan::Step step) {
+  size_t subject = cluster_.some_node(random_), replaced = 0;
+  while (freshest() == nullptr) co_await sleep_for(100ms);
+  if (step.what != MemberStep::decommission) {
+    replaced = subject;
+    subject = cluster_.founders() + used_++;
+    cluster_.set_config(subject, joining_config(subject));
+    cluster_.node_machine(subject).start();
+  }
+  if (step.what == MemberStep::replace) {
+    cluster_.set_present(replaced, false);
+    sim::Machine& machine = cluster_.node_machine(replaced);
+    if (machine.running()) machine.crash(random_.chance(0.5) ? sim::Crash::kill : sim::Crash::power);
+  }
+  const bool begun = co_await begin(step.what, subject, replaced);
+  if (begun) {
+    cluster_.set_present(subject, true);
+    cluster_.simulation().tell(sim::Simulation::no_machine, fmt::format("the change of n{} has begun", subject + 1));
+    co_await finish(step, subject);
+  }
+  const ClusterState* state = freshest();
+  const auto member = [&](size_t node) {
+    return state != nullptr && state->nodes().contains(NodeId{static_cast<uint32_t>(node + 1)});
+  };
+  cluster_.set_present(subject, member(subject));
+  cluster_.simulation().tell(sim::Simulation::no_machine,
+                             fmt::format("n{} is {} now", subject + 1, member(subject) ? "a member" : "no member"));
+  if (step.what != MemberStep::decommission && !member(subject) && cluster_.node_machine(subject).running())
+    cluster_.node_machine(subject).crash(sim::Crash::kill);
+  if (step.what != MemberStep::replace || !member(replaced)) co_return;
+  // The way back leads to the old node.
+  cluster_.set_present(replaced, true);
+  if (!cluster_.node_machine(replaced).running()) cluster_.node_machine(replaced).start();
+}
+
+}  // namespace asterism::simulation
