@@ -20,7 +20,7 @@ enum class Defect : uint8_t {
   lease_outlives_freeze,          // a leader that was frozen counts its lease as if no time had passed
   range_tombstones_not_repaired,  // replicas exchange rows without the deletions of ranges and partitions
   forget_double_write,            // writes to a shard that moves go to its old replicas only
-  keep_epoch,                     // the epoch of a shard does not rise when its replicas change
+  keep_epoch,                     // a shard's epoch, by which alone replicas know, does not rise when it moves
   count
 };
 

@@ -72,6 +72,7 @@ struct Services {
         mover(id, m.executor(), metadata, cluster, schema, anti_entropy, hints, coordinator, replica, Log()) {
     metadata.state().add_section(ClusterState::section_name, cluster);
     metadata.state().add_section(Schema::section_name, schema);
+    cluster.plant(defects);
     rpc.handle(asterism::rpc_method::raft, [this](RpcRequest request) { return on_raft(std::move(request)); });
     liveness.on_change([this](NodeId n, bool up) { up ? host.report_reachable(n) : host.report_unreachable(n); });
   }
@@ -475,6 +476,34 @@ TEST(Mover, ForgettingTheSecondWriteIsSeen) {
   const std::string key = cluster.key_that_moves();
   ASSERT_TRUE(cluster.write(0, key, "v", Consistency::quorum));
   EXPECT_FALSE(cluster.stores(2, key));
+}
+
+TEST(Mover, ARequestFromBeforeTheMoveIsRefused) {
+  for (const bool planted : {false, true}) {
+    Cluster cluster(35, planted ? std::optional(Defect::keep_epoch) : std::nullopt, 2);
+    const ClusterState& state = cluster.node(0).cluster;
+    std::map<std::string, Shard> before;
+    for (int i = 0; i < 200; ++i) {
+      const std::string key = fmt::format("moves{}", i);
+      before[key] = *state.find("ks", Cluster::token(key));
+    }
+    cluster.add_third();
+    // A range that the new tokens did not split.
+    for (const auto& [key, old] : before) {
+      const Shard* shard = state.find("ks", Cluster::token(key));
+      if (shard->id != old.id || shard->range != old.range || !shard->moving()) continue;
+      const RequestView view{1, {{old.id, old.epoch}}};
+      Mutation mutation(16, Cluster::token(key), key);
+      Row row;
+      row.has_marker = true;
+      row.marker.timestamp_us = 1;
+      mutation.add_row("", row);
+      Services& replica = cluster.node(0);
+      const Status written = cluster.run(
+          0, replica.service.write(view, std::move(mutation).take(), cluster.machine(0).executor().now() + 1s));
+      EXPECT_EQ(written.has_value(), planted) << key;
+    }
+  }
 }
 
 TEST(Mover, WhatASettlingShardIsAskedBothSetsAnswer) {

@@ -85,7 +85,8 @@ Status ReplicaService::check(const RequestView& view, bool (Shard::*serves)(Node
   if (defects_.has(Defect::accept_wrong_epoch)) return {};
   for (const auto& [id, epoch] : view.shards) {
     const Shard* shard = cluster_.shard(id);
-    if (shard == nullptr || shard->epoch != epoch || !(shard->*serves)(self_))
+    const bool serving = shard != nullptr && (defects_.has(Defect::keep_epoch) || (shard->*serves)(self_));
+    if (!serving || shard->epoch != epoch)
       return fail(ErrorCode::wrong_epoch, "shard {} is not at epoch {} on node {}", id, epoch, self_);
   }
   return {};

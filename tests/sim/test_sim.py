@@ -22,6 +22,8 @@ FOUND_WITHIN = {
     "read_without_asking": 5,
     "lease_outlives_freeze": 90,
     "range_tombstones_not_repaired": 40,
+    "forget_double_write": 100,
+    "keep_epoch": 250,
 }
 
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/simulation/node_call.h"
+#include "runtime/sim/sim_network.h"
 
 namespace asterism::simulation {
 
@@ -141,8 +142,19 @@ Task<void> MemberLoad::finish(MemberPlan::Step step, size_t subject) {
     if (over && known) co_return;
     if (step.cancelled_after && !cancelled && cluster_.simulation().now() - began >= *step.cancelled_after)
       cancelled = co_await ask([id](Node& node, Instant deadline) { return node.cancel_change(id, deadline); });
+    if (!stopping_ && random_.chance(0.1)) delay_news();
     co_await sleep_for(50ms);
   }
+}
+
+/// A node hears late of what was decided, while it talks to everybody else.
+void MemberLoad::delay_news() {
+  const size_t late = cluster_.some_node(random_);
+  const Duration time = sim::random_between(random_, 200ms, 3s);
+  Node* node = cluster_.serving(late);
+  const NodeId leader = node != nullptr ? node->metadata().leader() : NodeId{};
+  if (!leader || leader.value == late + 1) return;
+  cluster_.simulation().network().clog(leader.value - 1, static_cast<uint32_t>(late), time);
 }
 
 Task<void> MemberLoad::carry_out(MemberPlan::Step step) {

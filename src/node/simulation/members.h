@@ -37,6 +37,7 @@ class MemberLoad {
   Task<bool> begin(MemberStep what, size_t subject, size_t replaced);
   Task<bool> ask(const std::function<Task<Status>(Node&, Instant)>& request);
   Task<void> finish(MemberPlan::Step step, size_t subject);
+  void delay_news();
   const ClusterState* freshest();
   NodeConfig joining_config(size_t machine);
 

@@ -181,8 +181,8 @@ void Run::all() {
   cluster_ = std::make_unique<SimulatedCluster>(simulation_, shape, journal_);
   load_ = std::make_unique<Load>(*cluster_, journal_, verdict_, plan);
   registers_ = std::make_unique<RegisterLoad>(*cluster_, verdict_, register_plan);
-  nemesis_ = std::make_unique<sim::Nemesis>(simulation_, cluster_->node_machines(), sim::FaultPlan::from(random_, 4s),
-                                            (nodes_ - 1) / 2);
+  const sim::FaultPlan faults = sim::FaultPlan::from(random_, 4s);
+  nemesis_ = std::make_unique<sim::Nemesis>(simulation_, cluster_->node_machines(), faults, (nodes_ - 1) / 2);
   if (!wait("every node serving", [&] { return cluster_->all_serving(); }, form_limit)) return;
   if (!await("the set-up", load_->set_up(), set_up_limit)) return;
   nemesis_->start();
