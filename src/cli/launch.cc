@@ -67,7 +67,7 @@ Result<ProcessName> launch_and_wait(const NodeConfig& config) {
     return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
                 free.error().message);
   std::optional<Status> ready;
-  TRY(auto launch, NodeLaunch::start(core, config, false, [&](Status status) { ready = std::move(status); }));
+  TRY(auto launch, NodeLaunch::start(core, config, {}, [&](Status status) { ready = std::move(status); }));
   if (!core.run_until([&] { return ready.has_value(); }, start_limit))
     return fail(ErrorCode::timeout, "{} runs as process {} but does not serve yet: see {}", config.name,
                 launch->process().pid, log_path(config));

@@ -75,7 +75,7 @@ void Supervisor::look_at_folders() {
   if (configs) {
     for (NodeConfig& config : *configs) {
       if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.config.id == config.id; })) continue;
-      nodes_.push_back({.config = std::move(config), .launch = nullptr, .watch = nullptr});
+      nodes_.emplace_back().config = std::move(config);
     }
   }
   adopt_running();

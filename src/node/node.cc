@@ -734,6 +734,8 @@ boost::json::object Node::Parts::load_object() {
   if (tuning.host != nullptr)
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
   return out;
+}
+
 Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) {
   Parts& parts = *parts_;
   // A node that was just killed is noticed within a moment.
