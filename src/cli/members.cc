@@ -6,8 +6,8 @@
 
 #include "cli/ask_nodes.h"
 #include "cli/launch.h"
-#include "cli/own_authority.h"
 #include "cli/output.h"
+#include "cli/own_authority.h"
 #include "runtime/real/files.h"
 
 namespace asterism {

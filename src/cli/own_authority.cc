@@ -57,8 +57,7 @@ Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes
 
 Status give_certificate(const std::string& data, NodeConfig& node) {
   if (!file_exists(authority_path(data)) || !file_exists(key_path(data)))
-    return fail(ErrorCode::not_found, "the certificates of this cluster do not come from `asterism up --tls`, and {} "
-                "without {} has nobody to sign one for {}", data, "ca.key", node.name);
+    return fail(ErrorCode::not_found, "no ca.pem and ca.key in {} to sign a certificate for {} with", data, node.name);
   TRY(const Identity authority, read_or_make_authority(data, node.cluster_name));
   return certify(authority, node);
 }

@@ -261,8 +261,8 @@ std::string format_node_config(const NodeConfig& config) {
   if (config.authentication) text += "authentication = true\n";
   if (!config.admin.empty()) text += fmt::format("admin = \"{}\"\n", config.admin);
   if (config.insecure) text += "insecure = true\n";
-  text += format_tls(config.tls);
   if (config.joined) text += "joined = true\n";
+  text += format_tls(config.tls);
   for (const MemberConfig& member : config.seeds)
     text += fmt::format("\n[[member]]\nid = {}\nname = \"{}\"\naddress = \"{}\"\nrpc_port = {}\n{}", member.id,
                         member.name, member.address, member.rpc_port, format_place(member.place));

@@ -24,6 +24,8 @@ TEST(NodeConfig, SurvivesItsFormOnDisk) {
 TEST(NodeConfig, ANodeThatJoinedSaysSo) {
   NodeConfig config = example();
   config.joined = true;
+  config.tls.certificate = "node.pem";
+  config.tls.key = "node.key";
   auto read = parse_node_config(format_node_config(config));
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(*read, config);

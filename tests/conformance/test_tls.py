@@ -211,3 +211,24 @@ def test_other_addresses_are_refused_unless_one_insists(tmp_path):
     assert refused.returncode == 1
     for part in ("0.0.0.0", "authentication = true", "[tls]", "nodes =", "insecure = true", "--insecure"):
         assert part in refused.stderr, refused.stderr
+
+
+def test_a_node_that_joins_is_guarded_like_the_others(tmp_path):
+    with beside(tmp_path, tls=True, authentication=True) as cluster:
+        driver = log_in(cluster, trusting(cluster), only=0)
+        session = driver.connect()
+        session.execute("CREATE KEYSPACE grown WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+        session.execute("CREATE TABLE grown.t (k int PRIMARY KEY)")
+        for k in range(64):
+            session.execute("INSERT INTO grown.t (k) VALUES (%s)", (k,))
+        driver.shutdown()
+        added = command("node", "add", "--data", str(cluster.data), "--json")
+        assert added.returncode == 0, added.stderr
+        cluster.nodes.append(json.loads(added.stdout))
+        driver = log_in(cluster, trusting(cluster, check_hostname=False), only=1)
+        assert sorted(row.k for row in driver.connect().execute("SELECT k FROM grown.t")) == list(range(64))
+        driver.shutdown()
+        driver = connect(cluster, only=1, ssl_context=trusting(cluster))
+        with pytest.raises(NoHostAvailable):
+            driver.connect()
+        driver.shutdown()
