@@ -8,7 +8,8 @@ Liveness::Liveness(NodeId self, Executor& executor, Rpc& rpc, Log log)
     : self_(self), executor_(executor), rpc_(rpc), log_(std::move(log)) {
   // The answer is empty but for those that are no members any more.
   rpc.handle(rpc_method::ping, [this](RpcRequest request) -> Task<Result<Bytes>> {
-    co_return is_gone_&& is_gone_(request.from) ? Bytes("gone") : Bytes();
+    const bool gone = is_gone_ && is_gone_(request.from);
+    co_return gone ? Bytes("gone") : Bytes();
   });
 }
 

@@ -183,6 +183,7 @@ void Rpc::handle(RpcMethod method, Handler handler) {
 
 Status Rpc::listen(const Address& address) {
   TRY(listener_, network_.listen(address));
+  listens_at_ = address;
   tasks_.spawn(accept_loop());
   return {};
 }
@@ -339,6 +340,8 @@ Task<Status> Rpc::converse(Peer& peer, Stream& stream) {
   hello.set_cluster(options_.cluster);
   hello.set_node(options_.self.value);
   hello.set_expected(peer.node.value);
+  hello.set_host(listens_at_.host);
+  hello.set_port(listens_at_.port);
   CO_TRY_STATUS(co_await write(stream, encode_rpc_head(hello, {})));
   TaskGroup writer(executor_);
   writer.spawn(write_loop(peer.connection, stream));
@@ -436,6 +439,8 @@ Task<void> Rpc::serve(std::unique_ptr<Stream> stream) {
           break;
         }
         from = NodeId{header.node()};
+        if (find(from) == nullptr && !header.host().empty() && header.port() <= UINT16_MAX)
+          set_peer(from, {header.host(), static_cast<uint16_t>(header.port())});
         connection->push(hello, {}, RpcPriority::control);
         continue;
       }

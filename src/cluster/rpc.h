@@ -51,7 +51,8 @@ class Rpc {
   /// Cancels every handler and connection: nothing that a handler refers to is used after this.
   void stop();
 
-  /// Where a node is. Calls to a node never named fail with `not_found`.
+  /// Where a node is. A node that calls says where it listens, and can be called back without this: who lost what it
+  /// knew is found by the others. Calls to any other node never named fail with `not_found`.
   void set_peer(NodeId node, const Address& address);
   void remove_peer(NodeId node);
 
@@ -95,6 +96,7 @@ class Rpc {
   Log log_;
   std::map<RpcMethod, Handler> handlers_;
   std::unique_ptr<Listener> listener_;
+  Address listens_at_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   TaskGroup tasks_;
 };

@@ -105,6 +105,15 @@ TEST(Rpc, CallsAnswerInBothDirectionsAndToOneself) {
   EXPECT_TRUE(cluster.node(0).rpc.connected(NodeId{2}));
 }
 
+TEST(Rpc, WhoCallsIsCalledBackWhereItListens) {
+  Cluster cluster;
+  cluster.machine(0).crash(sim::Crash::kill);
+  cluster.machine(0).start();
+  EXPECT_EQ(cluster.call(0, 2, echo, "a")->code(), ErrorCode::not_found);
+  EXPECT_TRUE(cluster.call(1, 1, echo, "b")->ok());
+  EXPECT_EQ(cluster.call(0, 2, echo, "c")->result->value(), "1:c");
+}
+
 TEST(Rpc, ErrorsTravelWithTheirCodeAndACutMessage) {
   Cluster cluster;
   auto refused = cluster.call(0, 2, refuse, "");
