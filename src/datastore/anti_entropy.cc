@@ -313,8 +313,7 @@ Task<Status> AntiEntropy::compare_all(const Shard& shard, NodeId peer, Instant d
   co_return Status{};
 }
 
-Task<Status> AntiEntropy::catch_up(const Shard& moving, NodeId dead, Instant deadline) {
-  const Shard shard = moving;
+Task<Status> AntiEntropy::catch_up(Shard shard, NodeId dead, Instant deadline) {
   struct Datacenter {
     size_t replicas = 0, compared = 0;
   };

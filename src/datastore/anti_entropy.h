@@ -47,7 +47,7 @@ class AntiEntropy {
   /// For a mover of a shard: compares this node with a quorum of the replicas in each datacenter, and with those that
   /// the shard moves away from; `dead` is one of these that need not be asked. Then everything that was acknowledged
   /// before the shard's present epoch is here. Errors: wrong_epoch (the shard changed meanwhile), unavailable.
-  Task<Status> catch_up(const Shard& shard, NodeId dead, Instant deadline);
+  Task<Status> catch_up(Shard shard, NodeId dead, Instant deadline);
 
   struct Counters {
     uint64_t compared = 0, differing = 0, rows_pulled = 0, rows_pushed = 0;
