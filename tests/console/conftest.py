@@ -4,12 +4,14 @@ import base64
 import contextlib
 import json
 import pathlib
+import subprocess
 import threading
 import time
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common import utils
 from selenium.webdriver.common.by import By
 
 from cluster import wait_until
@@ -65,17 +67,37 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
+class NamelessService(Service):
+    """Found by address: a bare machine does not know the name localhost."""
+
+    @property
+    def service_url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_connectable(self):
+        return utils.is_connectable(self.port, "127.0.0.1")
+
+
 @pytest.fixture(scope="session")
-def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-                     "--disable-background-networking", "--disable-component-update", "--no-first-run"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
-    yield browser
-    browser.quit()
+def driver(tmp_path_factory):
+    # Started here, because chromedriver would look for a browser that it started itself by the name localhost.
+    port = utils.free_port()
+    arguments = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                 "--disable-background-networking", "--disable-component-update", "--no-first-run",
+                 f"--remote-debugging-port={port}", f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
+    chromium = subprocess.Popen(["/usr/bin/chromium", *arguments, "about:blank"], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: utils.is_connectable(port, "127.0.0.1"), 30, "chromium")
+        options = webdriver.ChromeOptions()
+        options.debugger_address = f"127.0.0.1:{port}"
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        browser = webdriver.Chrome(service=NamelessService("/usr/bin/chromedriver"), options=options)
+        yield browser
+        browser.quit()
+    finally:
+        chromium.terminate()
+        chromium.wait(10)
 
 
 @pytest.fixture
