@@ -20,10 +20,7 @@ struct TestRig {
   sim::Simulation simulation;
   sim::Machine& machine;
 
-  explicit TestRig(uint64_t seed = 1, sim::MachineOptions options = {})
-      : simulation(seed), machine(simulation.add_machine(std::move(options))) {
-    machine.start();
-  }
+  explicit TestRig(uint64_t seed = 1) : simulation(seed), machine(simulation.add_machine({})) { machine.start(); }
 
   Disk& disk() { return machine.disk(); }
   Executor& executor() { return machine.executor(); }

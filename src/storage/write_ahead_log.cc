@@ -6,10 +6,8 @@
 
 namespace asterism {
 
-constexpr Duration company_wait_max = 2ms;
-
 WriteAheadLog::WriteAheadLog(Disk& disk, Executor& executor, Options options)
-    : disk_(disk), executor_(executor), options_(std::move(options)), company_timer_(executor), tasks_(executor) {}
+    : disk_(disk), options_(std::move(options)), tasks_(executor) {}
 
 WriteAheadLog::~WriteAheadLog() = default;
 
@@ -46,9 +44,8 @@ Result<Position> WriteAheadLog::append(ShardId owner, uint8_t kind, std::span<co
   batch.end = next_;
   pending_bytes_ += size;
   segments_.back().holders[owner] = position;
-  ++batch.records;
   ++counters_.records;
-  if (!waits_for_company()) work_.wake_one();
+  work_.wake_one();
   return position;
 }
 
@@ -92,8 +89,7 @@ Task<void> WriteAheadLog::write_batches() {
       idle_.wake_all();
       room_.wake_all();
       if (late_.empty()) co_await work_.wait();
-    } else if (!pending_.empty() && !waits_for_company()) {
-      company_timer_.cancel();
+    } else if (!pending_.empty()) {
       co_await write_first_batch();
     } else if (closing_ && !closed_) {
       if (auto status = co_await finish_closing(); !status) failure_ = status.error();
@@ -103,13 +99,8 @@ Task<void> WriteAheadLog::write_batches() {
   }
 }
 
-bool WriteAheadLog::waits_for_company() const {
-  return company_timer_.armed() && pending_.size() == 1 && pending_.front().records < company_ && !closing_;
-}
-
 Task<void> WriteAheadLog::write_first_batch() {
   writing_ = true;
-  const Instant begun = executor_.now();
   Status status = co_await write_batch(pending_.front());
   writing_ = false;
   if (!status) {
@@ -121,11 +112,7 @@ Task<void> WriteAheadLog::write_first_batch() {
   durable_ = batch.end;
   pending_bytes_ -= batch.end.value - batch.base.value - mark_bytes;
   room_.wake_all();
-  const Duration took = executor_.now() - begun;
   for (auto& waiting : batch.waiting) waiting.second({});
-  company_ = batch.records + (pending_.empty() ? 0 : pending_.front().records);
-  if (company_ > 1)
-    company_timer_.arm(executor_.now() + std::min(took / 2, company_wait_max), [this] { work_.wake_one(); });
 }
 
 Task<Status> WriteAheadLog::write_batch(Batch& batch) {

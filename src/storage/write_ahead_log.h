@@ -24,9 +24,7 @@ struct Damage {
 };
 
 /// Records are written in the order of append(), in batches: while one batch is written and synced, what arrives joins
-/// the next. A lone record is written in the executor's next turn. After a batch of several records, the next waits
-/// until as many are there as were under way, since those who were answered mostly come back at once, but for no longer
-/// than half of what the write took. Used by one core only.
+/// the next. A lone record is written in the executor's next turn. Used by one core only.
 ///
 /// Any error of a write or sync makes the log refuse everything that would change it from then on: after a failed sync
 /// nobody knows what is on the disk, so the only way on is to open the log again.
@@ -121,7 +119,6 @@ class WriteAheadLog {
     Position base;  // where its mark begins
     Position end;
     Bytes bytes;  // room for the mark, then the records
-    size_t records = 0;
     std::optional<SegmentHeader> new_segment;
     std::vector<std::pair<Position, Callback<void>>> waiting;
   };
@@ -138,7 +135,6 @@ class WriteAheadLog {
   Task<void> write_batches();
   Task<void> write_first_batch();
   Task<Status> write_batch(Batch& batch);
-  bool waits_for_company() const;
   Task<Status> create_segment(SegmentHeader header);
   void start_mark();
   Task<Status> finish_closing();
@@ -150,7 +146,6 @@ class WriteAheadLog {
   Task<Status> verify_segment(Position base, Position end, uint64_t sequence, std::vector<Damage>& found);
 
   Disk& disk_;
-  Executor& executor_;
   const Options options_;
   uint64_t log_id_ = 0;
   std::deque<Segment> segments_;  // oldest first; the last ones may still wait to be created
@@ -160,8 +155,6 @@ class WriteAheadLog {
   uint64_t pending_bytes_ = 0;
   std::deque<Batch> pending_;                            // the first one is under way where writing_
   std::vector<std::pair<Callback<void>, Status>> late_;  // to be called in the next turn
-  size_t company_ = 0;  // records that were under way when the last batch became durable
-  Timer company_timer_;
   bool writing_ = false, closing_ = false, closed_ = false;
   std::optional<Error> failure_;
   Counters counters_;

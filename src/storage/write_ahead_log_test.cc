@@ -99,61 +99,6 @@ TEST(WriteAheadLog, GroupCommitSharesSyncsAmongAllOwners) {
   rig.run(body());
 }
 
-sim::MachineOptions steady_disk() {
-  sim::MachineOptions options;
-  options.disk.append_base = options.disk.append_tail = options.disk.sync_tail = Duration(0);
-  options.disk.sync_base = 400us;
-  return options;
-}
-
-TEST(WriteAheadLog, WritersThatComeBackShareEverySync) {
-  TestRig rig(1, steady_disk());
-  std::vector<Copy> replayed;
-  constexpr uint64_t writers = 8, rounds = 50;
-  auto body = [&]() -> Task<void> {
-    auto log = must(co_await open_log(rig, replayed));
-    auto writer = [&log](uint64_t owner) -> Task<void> {
-      for (uint64_t round = 0; round < rounds; ++round) {
-        co_await sleep_for((owner + 1) * 10us);
-        must(co_await log->append_durably(ShardId{owner}, 1, "a mutation"));
-      }
-    };
-    const uint64_t syncs = log->counters().syncs;
-    TaskGroup group(rig.executor());
-    for (uint64_t owner = 0; owner < writers; ++owner) group.spawn(writer(owner));
-    co_await group.join();
-    // Without waiting for one another they would go in two groups, one of which waits while the other is synced.
-    EXPECT_LE(log->counters().syncs - syncs, rounds + rounds / 10);
-  };
-  rig.run(body());
-}
-
-TEST(WriteAheadLog, WhoComesBackAloneWaitsAtMostHalfASync) {
-  TestRig rig(1, steady_disk());
-  std::vector<Copy> replayed;
-  auto body = [&]() -> Task<void> {
-    auto log = must(co_await open_log(rig, replayed));
-    auto time_of = [&](int records) -> Task<Duration> {
-      const Instant begun = rig.executor().now();
-      Position last;
-      for (int i = 0; i < records; ++i) last = must(log->append(ShardId{1}, 1, "a mutation"));
-      must(co_await log->durable(last));
-      co_return rig.executor().now() - begun;
-    };
-    const Duration several = co_await time_of(8), first_alone = co_await time_of(1), alone = co_await time_of(1);
-    EXPECT_LT(several, 450us);
-    EXPECT_LT(first_alone, several * 3 / 2 + 20us);
-    EXPECT_GT(first_alone, alone);
-    EXPECT_LT(alone, 450us);
-    const Duration also_several = co_await time_of(8);
-    EXPECT_LT(also_several, 450us);
-    co_await sleep_for(1ms);
-    const Duration later = co_await time_of(1);
-    EXPECT_LT(later, 450us);
-  };
-  rig.run(body());
-}
-
 TEST(WriteAheadLog, CallbacksComeInOrderAndNeverInsideTheCall) {
   TestRig rig;
   std::vector<Copy> replayed;
