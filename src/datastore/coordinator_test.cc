@@ -542,6 +542,45 @@ TEST(Mover, ANodeThatJoinsEndsUpWithItsRowsAndTheOthersWithoutThem) {
   for (uint32_t i = 0; i < machines; ++i) EXPECT_NEAR(static_cast<double>(cluster.stored(i).size()), 80, 20);
 }
 
+TEST(Mover, ANodeThatLostItsFenceCatchesUpOnceItKnowsItAgain) {
+  Cluster cluster(34, std::nullopt, 2);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 40; ++i) {
+    keys.push_back(fmt::format("k{}", i));
+    ASSERT_TRUE(cluster.write(i % 2, keys.back(), keys.back(), Consistency::quorum));
+  }
+  cluster.node(2).service.fence_lost();
+  cluster.add_third();
+  cluster.start_movers();
+  EXPECT_FALSE(cluster.write(0, cluster.key_that_moves(), "v", Consistency::quorum, 2s)) << "the third does not answer";
+  cluster.simulation.run_for(20s);
+  ASSERT_TRUE(cluster.node(0).cluster.change());
+  ASSERT_TRUE(cluster.run(2, cluster.node(2).service.renew_fence()));
+  ASSERT_TRUE(cluster.simulation.run_until([&] { return !cluster.node(0).cluster.change(); }, 60s));
+  for (const std::string& key : keys) EXPECT_EQ(cluster.read(0, key, Consistency::all).value(), key);
+}
+
+TEST(ReplicaService, ARenewedFenceHoldsAfterARestart) {
+  Cluster cluster;
+  Services& node = cluster.node(1);
+  node.service.fence_lost();
+  const Shard& shard = *node.cluster.find("ks", 5);
+  const RequestView view{0, {{shard.id, shard.epoch}}};
+  const auto admit = [&](Duration limit) {
+    Services& asked = cluster.node(1);
+    return cluster.run(1, asked.service.admit(view, cluster.machine(1).executor().now() + limit));
+  };
+  EXPECT_EQ(admit(5s).error().code, ErrorCode::timeout);
+  EXPECT_EQ(cluster.run(1, node.service.fence()).error().code, ErrorCode::unavailable);
+  ASSERT_TRUE(cluster.run(1, node.service.renew_fence()));
+  EXPECT_TRUE(admit(5s));
+  cluster.down(1);
+  cluster.up(1);
+  // The metadata is here again, so it serves; with a fence above that it would wait.
+  EXPECT_TRUE(admit(5s));
+  ASSERT_TRUE(cluster.node(1).replica.get(fence_key()).value());
+}
+
 constexpr int batch_rows = 20;
 
 std::vector<TableMutation> batch_for(Services& node) {

@@ -53,7 +53,7 @@ Bytes ReplicaService::encode_read(const RequestView& view, const ReadCommand& co
   return bytes;
 }
 
-static Bytes fence_key() {
+Bytes fence_key() {
   Bytes key;
   ByteWriter out(key);
   out.u32_be(facts_table);
@@ -70,8 +70,22 @@ Status ReplicaService::start() {
 }
 
 Task<Status> ReplicaService::fence() {
+  if (fence_ == unknown_fence)
+    co_return fail(ErrorCode::unavailable, "node {} does not know yet what it once knew of the metadata", self_);
   const uint64_t index = metadata_.applied_index();
-  if (fence_ >= index) co_return Status{};
+  if (fence_ < index) co_return co_await store_fence(index);
+  co_return Status{};
+}
+
+Task<Status> ReplicaService::renew_fence() {
+  const uint64_t index = metadata_.applied_index();
+  CO_TRY_STATUS(co_await store_fence(index));
+  fence_ = index;
+  fence_renewed_.wake_all();
+  co_return Status{};
+}
+
+Task<Status> ReplicaService::store_fence(uint64_t index) {
   Bytes value;
   ByteWriter(value).u64_le(index);
   std::vector<Replica::Change> changes;
@@ -92,13 +106,24 @@ Status ReplicaService::check(const RequestView& view, bool (Shard::*serves)(Node
   return {};
 }
 
+/// What is needed is looked up again whenever it may have changed.
+Task<Status> ReplicaService::know(const RequestView& view, Instant deadline) {
+  while (!knows(view)) {
+    if (fence_ == unknown_fence)
+      co_await fence_renewed_.wait();
+    else
+      CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  }
+  co_return Status{};
+}
+
 Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   co_return check(view, &Shard::answers);
 }
 
 Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::holds));
   if (schema_.table(MutationView::table_of(mutation)) == nullptr)
     co_return fail(ErrorCode::not_found, "the table was dropped");
@@ -115,7 +140,7 @@ Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
 
 Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadCommand& command, bool digest_only,
                                          Instant deadline) {
-  if (!knows(view)) CO_TRY_STATUS(co_await metadata_.applied(needed(view), deadline));
+  if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::answers));
   CO_TRY(Bytes encoded, read_own(command));
   if (!digest_only) co_return encoded;

@@ -30,6 +30,9 @@ struct RequestView {
   static Result<RequestView> decode(ByteReader& in);
 };
 
+/// Where a replica stores its fence.
+Bytes fence_key();
+
 /// Registers its RPC handlers. Used by one core.
 class ReplicaService {
  public:
@@ -46,10 +49,12 @@ class ReplicaService {
   /// Finds the fence of an earlier life. Before any request is served.
   Status start();
   /// Makes durable that this node knows as much of the metadata as it knows now: whatever it forgets in a crash, it
-  /// takes no request before it knows that much again.
+  /// takes no request before it knows that much again. Errors: those of the replica, unavailable (fence_lost()).
   Task<Status> fence();
-  /// The same at once, until the next start.
-  void require_metadata(uint64_t index) { fence_ = index; }
+  /// With its rows this node lost its fence as well: requests wait until renew_fence(). Before any request is served.
+  void fence_lost() { fence_ = unknown_fence; }
+  /// This node knows again at least as much of the metadata as it ever promised: makes that its fence.
+  Task<Status> renew_fence();
   /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
   void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
   bool rebuilding() const { return rebuilding_; }
@@ -64,6 +69,8 @@ class ReplicaService {
     return metadata_.applied_index() >= needed(view) || defects_.has(Defect::accept_wrong_epoch);
   }
   uint64_t needed(const RequestView& view) const { return std::max(view.metadata_index, fence_); }
+  Task<Status> know(const RequestView& view, Instant deadline);
+  Task<Status> store_fence(uint64_t index);
   Status check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const;
   Task<Result<Bytes>> serve_write(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);
@@ -75,7 +82,9 @@ class ReplicaService {
   Replica& replica_;
   Defects defects_;
   bool rebuilding_ = false;
+  static constexpr uint64_t unknown_fence = UINT64_MAX;
   uint64_t fence_ = 0;  // index of the metadata log
+  WaitQueue fence_renewed_;
 };
 
 }  // namespace asterism::datastore

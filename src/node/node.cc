@@ -544,7 +544,7 @@ Task<Status> Node::Parts::join() {
 Task<void> Node::Parts::rebuild() {
   // With the rows it lost how much of the metadata it had promised to know.
   while (!co_await metadata->barrier(ports.executor.now() + metadata_patience)) co_await sleep_for(100ms);
-  service->require_metadata(metadata->applied_index());
+  if (Status renewed = co_await service->renew_fence(); !renewed) co_return;  // no write succeeds any more
   while (true) {
     Status rebuilt = co_await anti_entropy->rebuild(ports.executor.now() + std::chrono::hours(1));
     if (rebuilt) rebuilt = co_await store->flush();
@@ -652,7 +652,7 @@ Task<Status> Node::start_all() {
   parts.rebuilding = rebuilding;
   parts.service->set_rebuilding(rebuilding);
   CO_TRY_STATUS(parts.service->start());
-  if (rebuilding) parts.service->require_metadata(UINT64_MAX);
+  if (rebuilding) parts.service->fence_lost();
   for (const MemberConfig& seed : parts.config.seeds) {
     parts.rpc->set_peer(seed.id, seed.rpc());
     parts.rpc->warm_up(seed.id);

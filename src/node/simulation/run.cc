@@ -51,6 +51,7 @@ class Run {
   bool await(const char* what, Task<void> task, Duration limit);
   bool restart_all();
   bool converge();
+  void tell_of_nodes();
   Task<void> look_for_differences(std::string& found, bool& done);
 
   RunOptions options_;
@@ -211,13 +212,37 @@ void Run::all() {
     await("the final check of registers", registers_->final_check(), check_limit);
 }
 
+/// What each node knows at the end of a run that failed.
+void Run::tell_of_nodes() {
+  for (size_t i = 0; cluster_ && i < cluster_->nodes(); ++i) {
+    Node* node = cluster_->serving(i);
+    if (node == nullptr) continue;
+    const raft::Raft& group = node->raft_host().raft(metadata_shard);
+    const ClusterState& state = node->cluster();
+    std::string change = "no change";
+    if (const auto& under_way = state.change())
+      change =
+          fmt::format("the change of n{}{}{}, {} shards to move", under_way->subject(),
+                      under_way->ready ? ", ready" : "", under_way->cancelled ? ", cancelled" : "", state.moving());
+    simulation_.tell(
+        static_cast<uint32_t>(i),
+        fmt::format("{}: metadata led by {} in term {}, log to {}, committed {}, applied {}{}, voters {}; {}",
+                    to_string(node->state()), group.leader(), group.term(), group.last_index(), group.commit_index(),
+                    group.applied_index(), group.recovering() ? ", recovering" : "",
+                    fmt::join(group.configuration().voters, " "), change));
+  }
+}
+
 RunResult Run::go() {
   all();
   RunResult result;
   result.seed = options_.seed;
   result.nodes = nodes_;
   result.failure = verdict_.what();
-  if (verdict_.failed()) simulation_.tell(sim::Simulation::no_machine, "FAILED: " + verdict_.what());
+  if (verdict_.failed()) {
+    tell_of_nodes();
+    simulation_.tell(sim::Simulation::no_machine, "FAILED: " + verdict_.what());
+  }
   result.trace = simulation_.trace_hash();
   if (load_) {
     result.operations = load_->operations() + registers_->operations();
