@@ -186,11 +186,13 @@ struct Cluster {
       if (shard->moving() && std::ranges::find(shard->target, NodeId{1}) == shard->target.end()) return key;
     }
   }
-  bool stores(size_t at, const std::string& key) {
+  std::map<Bytes, Bytes> rows_of(size_t at, const std::string& key) {
     const Bytes prefix = partition_prefix(16, token(key), key);
-    const auto all = stored(at);
-    return std::ranges::any_of(all, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+    auto rows = stored(at);
+    std::erase_if(rows, [&](const auto& entry) { return !entry.first.starts_with(prefix); });
+    return rows;
   }
+  bool stores(size_t at, const std::string& key) { return !rows_of(at, key).empty(); }
   sim::Machine& machine(size_t i) { return simulation.machine(i); }
   Services& node(size_t i) { return *static_cast<Node&>(*machine(i).process()).s; }
   bool ready(size_t i) {
@@ -519,6 +521,29 @@ TEST(Mover, WhatASettlingShardIsAskedBothSetsAnswer) {
   auto unread = cluster.read(0, key, Consistency::quorum);
   ASSERT_FALSE(unread);
   EXPECT_EQ(unread.error().kind, RequestFailure::Kind::unavailable);
+}
+
+TEST(Mover, AHintForAReplicaThatGoesReachesTheOneThatComes) {
+  Cluster cluster(36, std::nullopt, 2);
+  cluster.add_third();
+  const std::string key = cluster.key_that_moves();
+  const Shard* shard = cluster.node(0).cluster.find("ks", Cluster::token(key));
+  for (const bool settling : {false, true}) {
+    ASSERT_EQ(shard->settling, settling);
+    Mutation mutation(16, Cluster::token(key), key);
+    Row row;
+    row.has_marker = true;
+    row.marker.timestamp_us = settling ? 2 : 1;
+    mutation.add_row("", row);
+    // As of a write at ANY that was acknowledged while the first node was down.
+    ASSERT_TRUE(cluster.run(1, cluster.node(1).hints.store(NodeId{1}, std::move(mutation).take())));
+    ASSERT_TRUE(cluster.simulation.run_until([&] { return cluster.node(1).hints.waiting() == 0; }, 30s));
+    EXPECT_TRUE(cluster.stores(0, key));
+    EXPECT_EQ(cluster.rows_of(0, key), cluster.rows_of(2, key));
+    if (!settling)
+      cluster.propose(ClusterState::section_name,
+                      ClusterState::caught_up_command(NodeId{3}, {{shard->id, shard->epoch}}));
+  }
 }
 
 TEST(Mover, ANodeThatJoinsEndsUpWithItsRowsAndTheOthersWithoutThem) {

@@ -169,8 +169,13 @@ Task<Status> Hints::send(NodeId target, BytesView mutation) {
   if (!table) co_return fail(ErrorCode::not_found, "the table was dropped");
   const Shard* shard = cluster_.find(table->keyspace, view.token);
   if (shard == nullptr) co_return fail(ErrorCode::not_found, "the keyspace was dropped");
-  // The hint may be all that there is of the write: where others took the target's place, they all get it.
-  const auto targets = shard->holds(target) ? std::vector<NodeId>{target} : shard->holders();
+  // The hint may be all that there is of the write: where others took the target's place, they all get it, and those
+  // that are about to take it may have compared themselves with the target already.
+  std::vector<NodeId> targets = shard->holders();
+  if (shard->holds(target)) {
+    targets = shard->movers();
+    if (std::ranges::find(targets, target) == targets.end()) targets.push_back(target);
+  }
   const RequestView request{metadata_.applied_index(), {{shard->id, shard->epoch}}};
   for (NodeId node : targets) {
     auto sent = co_await rpc_.call(node, rpc_method::write, ReplicaService::encode_write(request, mutation),
