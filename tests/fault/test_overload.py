@@ -13,7 +13,7 @@ from flood import Flood, percentile
 MEMORY_MB = 256
 SECONDS = 60 if os.environ.get("ASTERISM_LONG") else 10
 IDLE = 9_500  # a node takes 10,000 connections
-INSERT = "INSERT INTO flood.t (k, v) VALUES (?, ?)"
+INSERT = ["INSERT INTO flood.t (k, v) VALUES (?, ?)"]
 
 
 def flood_for(address, port, connections, pipeline, seconds):

@@ -14,28 +14,31 @@ HEADER = struct.Struct(">BBhBI")
 class Flood:
     """Every answer, also a refusal, is followed by the next request at once: nobody backs off."""
 
-    def __init__(self, address, port, insert, connections, pipeline):
-        """`insert`: an INSERT of (bigint, bigint) with two markers, into a keyspace that it names."""
+    def __init__(self, address, port, statements, connections, pipeline, keys=1 << 62):
+        """`statements` take turns. Each has bigint markers only; all of one request get the same number, from 1 to
+        `keys` and over again."""
         self.selector = selectors.DefaultSelector()
         self.latencies, self.refused, self.errors = [], 0, {}
-        self.keys = 0
-        self.statement = None
+        self.asked, self.keys = 0, keys
+        self.prepared = []
         self.pipeline = pipeline
         for _ in range(connections):
             raw = Raw(address, port, timeout=10).startup()
-            if self.statement is None:
-                raw.send(Raw.frame(9, struct.pack(">I", len(insert)) + insert.encode()))
-                prepared = raw.receive()
-                assert prepared[1] == RESULT, prepared
-                size = struct.unpack(">H", prepared[2][4:6])[0]
-                self.statement = prepared[2][6:6 + size]
+            for statement in statements if not self.prepared else []:
+                raw.send(Raw.frame(9, struct.pack(">I", len(statement)) + statement.encode()))
+                answer = raw.receive()
+                assert answer[1] == RESULT, answer
+                size = struct.unpack(">H", answer[2][4:6])[0]
+                self.prepared.append((answer[2][6:6 + size], statement.count("?")))
             raw.socket.setblocking(False)
             self.selector.register(raw.socket, selectors.EVENT_READ, {"raw": raw, "in": b"", "out": b"", "sent": {}})
 
     def request(self, stream):
-        self.keys += 1
-        body = (struct.pack(">H", len(self.statement)) + self.statement + struct.pack(">HBH", 1, 1, 2) +
-                struct.pack(">IqIq", 8, self.keys, 8, self.keys))
+        statement, markers = self.prepared[self.asked % len(self.prepared)]
+        key = self.asked // len(self.prepared) % self.keys + 1
+        self.asked += 1
+        body = (struct.pack(">H", len(statement)) + statement + struct.pack(">HBH", 1, 1, markers) +
+                struct.pack(">Iq", 8, key) * markers)
         return HEADER.pack(4, 0, stream, 10, len(body)) + body
 
     def _ask(self, state, streams):
