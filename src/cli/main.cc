@@ -17,6 +17,7 @@ int main(int count, char** arguments) {
   add_sim(app, chosen);
   add_version(app, chosen);
   add_completion(app, chosen);
+  add_man(app, chosen);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError& error) {
