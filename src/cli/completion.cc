@@ -23,26 +23,56 @@ void collect(CLI::App& app, const std::string& command, std::vector<Words>& out)
   out.push_back(std::move(words));
 }
 
-std::string bash_script(const std::vector<Words>& commands) {
+/// Lines of a shell's `case` over the command that was typed so far, which both shells read alike.
+std::string cases_of(const std::vector<Words>& commands) {
   std::string cases;
   for (const Words& words : commands)
-    cases += fmt::format("    \"{}\") words=\"{} {}\" ;;\n", words.command, fmt::join(words.subcommands, " "),
+    cases += fmt::format("      \"{}\") found=\"{} {}\"; break ;;\n", words.command, fmt::join(words.subcommands, " "),
                          fmt::join(words.options, " "));
+  // What is typed behind a command is no command.
+  return "  while :; do\n"
+         "    case $command in\n" +
+         cases +
+         "      *\" \"*) command=\"${command% *}\" ;;\n"
+         "      *) break ;;\n"
+         "    esac\n"
+         "  done\n";
+}
+
+std::string bash_script(const std::vector<Words>& commands) {
   return "_asterism() {\n"
-         "  local word command=\"\" words=\"\"\n"
+         "  local word command=\"\" found=\"\"\n"
          "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
          "    case $word in -*) break ;; *) command=\"${command:+$command }$word\" ;; esac\n"
          "  done\n"
-         "  case $command in \"node start \"*) command=\"node start\" ;; esac\n"
          "  if [ \"${COMP_WORDS[COMP_CWORD-1]}\" = --data ]; then\n"
          "    COMPREPLY=($(compgen -d -- \"${COMP_WORDS[COMP_CWORD]}\")); return\n"
-         "  fi\n"
-         "  case $command in\n" +
-         cases +
-         "  esac\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+         "  fi\n" +
+         cases_of(commands) +
+         "  COMPREPLY=($(compgen -W \"$found\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
          "}\n"
          "complete -F _asterism asterism ./asterism";
+}
+
+/// For `source` as well as for a folder of completions.
+std::string zsh_script(const std::vector<Words>& commands) {
+  return "#compdef asterism ./asterism\n"
+         "_asterism() {\n"
+         "  local word command=\"\" found=\"\"\n"
+         "  for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
+         "    case $word in -*) break ;; *) command=\"${command:+$command }$word\" ;; esac\n"
+         "  done\n"
+         "  if [[ ${words[CURRENT-1]} = --data ]]; then\n"
+         "    _files -/; return\n"
+         "  fi\n" +
+         cases_of(commands) +
+         "  compadd -- ${=found}\n"
+         "}\n"
+         "if [[ ${funcstack[1]} = _asterism ]]; then\n"
+         "  _asterism \"$@\"\n"
+         "else\n"
+         "  compdef _asterism asterism ./asterism\n"
+         "fi";
 }
 
 std::string fish_script(const std::vector<Words>& commands) {
@@ -67,7 +97,7 @@ int print_completion(CLI::App& app, const std::string& shell) {
   if (shell == "fish")
     print_line(fish_script(commands));
   else if (shell == "zsh")
-    print_line("autoload -U +X bashcompinit && bashcompinit\n" + bash_script(commands));
+    print_line(zsh_script(commands));
   else
     print_line(bash_script(commands));
   return 0;

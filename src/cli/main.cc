@@ -11,11 +11,13 @@ int main(int count, char** arguments) {
   add_up(app, chosen);
   add_node(app, chosen);
   add_status(app, chosen);
+  add_logs(app, chosen);
   add_verify(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);
   add_completion(app, chosen);
+  add_man(app, chosen);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError& error) {
