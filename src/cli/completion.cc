@@ -1,5 +1,6 @@
 // Completion scripts, made from the commands themselves.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -23,20 +24,33 @@ void collect(CLI::App& app, const std::string& command, std::vector<Words>& out)
   out.push_back(std::move(words));
 }
 
+/// Options whose value is a file.
+constexpr std::string_view file_options[] = {"--admin-password-file", "--ca",     "--certificate", "--file", "--key",
+                                             "--password-file",       "--rejects"};
+
+bool takes_file(std::string_view option) { return std::ranges::find(file_options, option) != std::end(file_options); }
+
 std::string bash_script(const std::vector<Words>& commands) {
-  std::string cases;
+  std::string cases, known;
+  for (const Words& words : commands)
+    if (!words.command.empty()) known += fmt::format("{}\"{}\"", known.empty() ? "" : "|", words.command);
   for (const Words& words : commands)
     cases += fmt::format("    \"{}\") words=\"{} {}\" ;;\n", words.command, fmt::join(words.subcommands, " "),
                          fmt::join(words.options, " "));
   return "_asterism() {\n"
          "  local word command=\"\" words=\"\"\n"
          "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-         "    case $word in -*) break ;; *) command=\"${command:+$command }$word\" ;; esac\n"
+         "    case \"${command:+$command }$word\" in\n"
+         "      " +
+         known +
+         ") command=\"${command:+$command }$word\" ;;\n"
+         "    esac\n"
          "  done\n"
-         "  case $command in \"node start \"*) command=\"node start\" ;; esac\n"
-         "  if [ \"${COMP_WORDS[COMP_CWORD-1]}\" = --data ]; then\n"
-         "    COMPREPLY=($(compgen -d -- \"${COMP_WORDS[COMP_CWORD]}\")); return\n"
-         "  fi\n"
+         "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+         "    --data) COMPREPLY=($(compgen -d -- \"${COMP_WORDS[COMP_CWORD]}\")); return ;;\n" +
+         fmt::format("    {}|-f) COMPREPLY=($(compgen -f -- \"${{COMP_WORDS[COMP_CWORD]}}\")); return ;;\n",
+                     fmt::join(file_options, "|")) +
+         "  esac\n"
          "  case $command in\n" +
          cases +
          "  esac\n"
@@ -56,7 +70,9 @@ std::string fish_script(const std::vector<Words>& commands) {
       script += fmt::format("\ncomplete -c asterism -n '{}' -a {}", when, sub);
     for (const std::string& option : words.options)
       script += fmt::format("\ncomplete -c asterism -n '{}' -l {}{}", when, option.substr(2),
-                            option == "--data" ? " -r -a '(__fish_complete_directories)'" : "");
+                            option == "--data"   ? " -r -a '(__fish_complete_directories)'"
+                            : takes_file(option) ? " -r -F"
+                                                 : "");
   }
   return script;
 }

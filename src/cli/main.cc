@@ -12,6 +12,7 @@ int main(int count, char** arguments) {
   add_node(app, chosen);
   add_status(app, chosen);
   add_verify(app, chosen);
+  add_cql(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);

@@ -115,7 +115,7 @@ class Editor final : public LineEditor {
     const Completion found = self.options_.complete(before);
     if (found.words.empty()) return CC_ERROR;
     std::string start = common_start(found.words);
-    if (found.words.size() == 1) start += ' ';
+    if (found.words.size() == 1 && !start.ends_with('.') && !start.ends_with(';')) start += ' ';
     const std::string typed = before.substr(before.size() - std::min(found.replaces, before.size()));
     if (start.size() > typed.size() || (!start.empty() && found.words.size() == 1)) {
       if (!typed.empty()) el_deletestr(edit, static_cast<int>(characters(typed)));
