@@ -18,6 +18,7 @@ void add_logs(CLI::App& app, Chosen& chosen);
 void add_man(CLI::App& app, Chosen& chosen);
 void add_shards(CLI::App& app, Chosen& chosen);
 void add_top(CLI::App& app, Chosen& chosen);
+void add_user(CLI::App& app, Chosen& chosen);
 void add_node(CLI::App& app, Chosen& chosen);
 void add_status(CLI::App& app, Chosen& chosen);
 void add_verify(CLI::App& app, Chosen& chosen);

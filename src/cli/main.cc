@@ -12,6 +12,7 @@ int main(int count, char** arguments) {
   add_node(app, chosen);
   add_status(app, chosen);
   add_top(app, chosen);
+  add_user(app, chosen);
   add_logs(app, chosen);
   add_shards(app, chosen);
   add_verify(app, chosen);
