@@ -115,6 +115,12 @@ void MetricsPage::counter(std::string_view name, std::string_view help, uint64_t
   family(name, "counter", help).samples += fmt::format("{}{} {}\n", name, label_set(labels), value);
 }
 
+void MetricsPage::counter(std::string_view name, std::string_view help, Duration value, const MetricLabels& labels) {
+  ASSERT(name.ends_with("_seconds_total"));
+  family(name, "counter", help).samples +=
+      fmt::format("{}{} {}\n", name, label_set(labels), number(static_cast<double>(value.count()) / 1e9));
+}
+
 void MetricsPage::gauge(std::string_view name, std::string_view help, double value, const MetricLabels& labels) {
   ASSERT(!name.ends_with("_total"));
   family(name, "gauge", help).samples += fmt::format("{}{} {}\n", name, label_set(labels), number(value));

@@ -67,6 +67,8 @@ using MetricLabels = std::vector<std::pair<std::string_view, std::string_view>>;
 class MetricsPage {
  public:
   void counter(std::string_view name, std::string_view help, uint64_t value, const MetricLabels& labels = {});
+  /// Of time that was spent, in seconds: <name> ends in _seconds_total.
+  void counter(std::string_view name, std::string_view help, Duration value, const MetricLabels& labels = {});
   void gauge(std::string_view name, std::string_view help, double value, const MetricLabels& labels = {});
   void histogram(std::string_view name, std::string_view help, const LatencyHistogram& value,
                  const MetricLabels& labels = {});

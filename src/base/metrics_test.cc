@@ -92,6 +92,13 @@ TEST(Metrics, FamiliesAreGroupedWithOneHelpAndType) {
   EXPECT_EQ(registry.text(), "");
 }
 
+TEST(Metrics, CountersOfTimeAreInSeconds) {
+  MetricsPage page;
+  page.counter("asterism_work_seconds_total", "Work.", 1500ms);
+  EXPECT_THAT(page.text(), HasSubstr("# TYPE asterism_work_seconds_total counter\nasterism_work_seconds_total 1.5\n"));
+  EXPECT_DEATH(page.counter("asterism_work_total", "Work.", 1s), "_seconds_total");
+}
+
 TEST(Metrics, LabelsAndHelpAreEscaped) {
   MetricsPage page;
   page.gauge("asterism_x", "a \\ \"b\"\nc", 0, {{"name", "a\"b\\c\nd"}, {"other", ""}});

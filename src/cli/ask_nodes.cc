@@ -4,9 +4,6 @@
 
 #include "cli/node_tls.h"
 #include "cli/output.h"
-#include "gateway/http_client.h"
-#include "runtime/real/core.h"
-#include "runtime/task_group.h"
 
 namespace asterism {
 namespace {
@@ -33,6 +30,10 @@ Task<void> ask(Network& network, HttpCall call, Result<boost::json::object>& out
   out = object_of(co_await http_call(network, std::move(call)));
 }
 
+Task<void> call_into(Network& network, HttpCall call, Result<HttpResponse>& out) {
+  out = co_await http_call(network, std::move(call));
+}
+
 /// The one to reach the node with; `made` owns it where it was made for the node.
 Result<Network*> asking_network(RealCore& core, const NodeConfig& config, std::vector<std::unique_ptr<Network>>& made) {
   TRY(auto tls, asking_tls(core, config));
@@ -44,40 +45,67 @@ Result<boost::json::object> unanswered() { return fail(ErrorCode::timeout, "it d
 
 }  // namespace
 
-Result<std::vector<NodeAnswer>> ask_status(const std::string& data) {
-  TRY(std::vector<NodeConfig> configs, read_cluster(data));
-  if (configs.empty())
-    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", data, data);
-  std::vector<NodeAnswer> answers;
-  for (NodeConfig& config : configs) answers.push_back({config, running_process(config), unanswered()});
-  RealCore core;
-  std::vector<std::unique_ptr<Network>> networks;
-  TaskGroup tasks(core.executor());
-  for (NodeAnswer& answer : answers) {
-    auto network = asking_network(core, answer.config, networks);
+StatusQuestion::StatusQuestion(RealCore& core, std::vector<NodeConfig> configs) : tasks_(core.executor()) {
+  for (NodeConfig& config : configs) answers_.push_back({config, running_process(config), unanswered()});
+  for (NodeAnswer& answer : answers_) {
+    auto network = asking_network(core, answer.config, networks_);
     if (!network) {
       answer.status = fail(std::move(network).error());
       continue;
     }
-    tasks.spawn(
+    tasks_.spawn(
         ask(**network, {.to = answer.config.http(), .target = "/status", .limit = status_limit}, answer.status));
   }
-  core.run_until([&] { return tasks.size() == 0; }, status_limit + loop_margin);
-  return answers;
+}
+
+StatusQuestion::~StatusQuestion() { tasks_.cancel(); }
+
+Result<std::vector<NodeConfig>> nodes_of_cluster(const std::string& data) {
+  TRY(std::vector<NodeConfig> configs, read_cluster(data));
+  if (configs.empty())
+    return fail(ErrorCode::not_found, "{} holds no cluster: start one with asterism up --data {}", data, data);
+  return configs;
+}
+
+Result<std::vector<NodeAnswer>> ask_status(const std::string& data) {
+  TRY(std::vector<NodeConfig> configs, nodes_of_cluster(data));
+  RealCore core;
+  StatusQuestion question(core, std::move(configs));
+  core.run_until([&] { return question.done(); }, status_limit + loop_margin);
+  return question.answers();
+}
+
+Result<HttpResponse> call_node(const NodeConfig& config, HttpCall call) {
+  Result<HttpResponse> answer = fail(ErrorCode::timeout, "it did not answer in time");
+  RealCore core;
+  std::vector<std::unique_ptr<Network>> networks;
+  TRY(Network * network, asking_network(core, config, networks));
+  call.to = config.http();
+  const Duration limit = call.limit + loop_margin;
+  TaskGroup tasks(core.executor());
+  tasks.spawn(call_into(*network, std::move(call), answer));
+  core.run_until([&] { return tasks.size() == 0; }, limit);
+  return answer;
+}
+
+Result<boost::json::object> ask_node(const NodeConfig& config, HttpCall call) {
+  return object_of(call_node(config, std::move(call)));
 }
 
 Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit,
                                          const std::string& body) {
-  Result<boost::json::object> answer = unanswered();
-  RealCore core;
-  std::vector<std::unique_ptr<Network>> networks;
-  TRY(Network * network, asking_network(core, config, networks));
-  TaskGroup tasks(core.executor());
-  tasks.spawn(ask(*network,
-                  {.to = config.http(), .method = HttpMethod::post, .target = target, .body = body, .limit = limit},
-                  answer));
-  core.run_until([&] { return tasks.size() == 0; }, limit + loop_margin);
-  return answer;
+  return ask_node(config, {.method = HttpMethod::post, .target = target, .body = body, .limit = limit});
+}
+
+const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh) {
+  if (!answer.status) return "down";
+  if (text_member(*answer.status, "state") == "left") return "left";
+  const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
+  if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
+    const boost::json::value* what = find_member(*fresh, "change.what");
+    return what && *what == "decommission" ? "leaving" : "joining";
+  }
+  return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
 }
 
 const boost::json::object* freshest(const std::vector<NodeAnswer>& answers) {

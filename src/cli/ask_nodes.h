@@ -5,6 +5,9 @@
 
 #include "base/time.h"
 #include "cli/cluster_folder.h"
+#include "gateway/http_client.h"
+#include "runtime/real/core.h"
+#include "runtime/task_group.h"
 
 namespace asterism {
 
@@ -15,13 +18,39 @@ struct NodeAnswer {
   Result<boost::json::object> status;
 };
 
+/// Asks all these nodes at once for their status, each for a second at most, while the core runs.
+class StatusQuestion {
+ public:
+  StatusQuestion(RealCore& core, std::vector<NodeConfig> configs);
+  StatusQuestion(const StatusQuestion&) = delete;
+  ~StatusQuestion();
+  bool done() const { return tasks_.size() == 0; }
+  /// In the order of the nodes; those that have not answered yet have an error.
+  const std::vector<NodeAnswer>& answers() const { return answers_; }
+
+ private:
+  std::vector<NodeAnswer> answers_;
+  std::vector<std::unique_ptr<Network>> networks_;
+  TaskGroup tasks_;
+};
+
+/// The nodes in the folder. Errors: not_found where it holds no cluster; what read_cluster() says.
+Result<std::vector<NodeConfig>> nodes_of_cluster(const std::string& data);
 /// Asks all nodes in the folder at once, each for a second at most. Errors: not_found where the folder holds no
 /// cluster; what read_cluster() says.
 Result<std::vector<NodeAnswer>> ask_status(const std::string& data);
 
-/// Posts to one node. Errors: those of http_call(); corrupt where the answer is no JSON object; internal with what the
-/// node said where its status is not 200.
-/// 409 is already_exists with the node's words alone.
+/// up: it serves clients. starting: it answers, and does not serve yet. joining, leaving: it is the subject of the
+/// change of members that is under way. left: it is no member any more. down: it does not answer.
+const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh);
+
+/// One call to one node, whose address the call need not have; with TLS where the node has it. Any status is a success.
+/// Errors: those of http_call().
+Result<HttpResponse> call_node(const NodeConfig& config, HttpCall call);
+/// As call_node(), and the object that it answers with. Errors: likewise; corrupt where the answer is no JSON object;
+/// internal with what the node said where its status is not 200; already_exists with its words alone where it is 409.
+Result<boost::json::object> ask_node(const NodeConfig& config, HttpCall call);
+/// As ask_node() with POST.
 Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit,
                                          const std::string& body = "");
 

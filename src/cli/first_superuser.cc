@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "cli/passwords.h"
 #include "gateway/scram.h"
-#include "runtime/real/files.h"
 #include "runtime/real/secret.h"
 
 namespace asterism {
@@ -17,17 +17,6 @@ static_assert(password_letters.size() == 32);
 std::string make_password() {
   std::string password;
   for (char byte : secret_bytes(password_size)) password += password_letters[static_cast<unsigned char>(byte) % 32];
-  return password;
-}
-
-/// The first line of the file.
-Result<std::string> read_password(const std::string& path) {
-  auto text = read_file(path, password_bytes_max + 1);
-  if (!text) return fail(text.error().code, "the admin's password: {}", text.error().message);
-  std::string password = text->substr(0, text->find('\n'));
-  if (password.ends_with('\r')) password.pop_back();
-  if (password.empty() || password.contains('\0'))
-    return fail(ErrorCode::invalid_argument, "{} must hold the admin's password in its first line", path);
   return password;
 }
 
@@ -50,7 +39,7 @@ Result<std::optional<std::string>> turn_authentication_on(const ClusterOptions& 
     if (options.admin_password_file.empty()) {
       password = made_up.emplace(make_password());
     } else {
-      TRY(password, read_password(options.admin_password_file));
+      TRY(password, read_password_file(options.admin_password_file, "the admin's password"));
     }
     admin = format_verifier(make_verifier(password, secret_bytes(password_salt_bytes)));
   }

@@ -11,7 +11,10 @@ int main(int count, char** arguments) {
   add_up(app, chosen);
   add_node(app, chosen);
   add_status(app, chosen);
+  add_top(app, chosen);
+  add_user(app, chosen);
   add_logs(app, chosen);
+  add_shards(app, chosen);
   add_verify(app, chosen);
   add_cql(app, chosen);
   add_test(app, chosen);

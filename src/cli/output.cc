@@ -55,6 +55,15 @@ std::string bold(std::string_view text) { return styled(text, 1); }
 std::string dim(std::string_view text) { return styled(text, 2); }
 std::string coloured(std::string_view text, Colour colour) { return styled(text, static_cast<int>(colour)); }
 
+std::string size_text(uint64_t bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  size_t unit = 0;
+  double value = static_cast<double>(bytes);
+  for (; value >= 1023.5 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  return unit > 0 && value < 9.95 ? fmt::format("{:.1f} {}", value, units[unit])
+                                  : fmt::format("{:.0f} {}", value, units[unit]);
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   for (char c : text)

@@ -37,6 +37,8 @@ std::string bold(std::string_view text);
 std::string dim(std::string_view text);
 enum class Colour : uint8_t { red = 31, green = 32, yellow = 33 };
 std::string coloured(std::string_view text, Colour colour);
+/// "812 B", "1.5 KiB", "24 MiB".
+std::string size_text(uint64_t bytes);
 /// Without control characters, so that what another process said cannot steer the terminal.
 std::string printable(std::string_view text);
 

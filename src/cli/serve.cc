@@ -18,6 +18,7 @@ class ProcessHost final : public NodeHost {
   ProcessHost(RealCore& core, std::string socket) : core_(core), socket_(std::move(socket)) {}
 
   std::optional<uint64_t> resident_bytes() const override { return asterism::resident_bytes(self_); }
+  Duration processor_time() const override { return asterism::processor_time(); }
   bool is_supervised() const override { return !socket_.empty(); }
   Task<Result<std::string>> ask_supervisor(std::string question) override {
     // Starting a node takes longest.

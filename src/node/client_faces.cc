@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "node/member_requests.h"
+#include "node/shard_report.h"
 
 namespace asterism {
 
@@ -43,6 +44,8 @@ HttpRouter ClientFaces::routes() {
   HttpRouter router;
   router.add(HttpMethod::get, "/status",
              [this](HttpRequest) -> Task<HttpResponse> { co_return HttpResponse::json(200, node_.status_json()); });
+  router.add(HttpMethod::get, "/shards",
+             [this](HttpRequest request) -> Task<HttpResponse> { co_return shards_page(node_, request); });
   router.add(HttpMethod::get, "/healthz", [this](HttpRequest) -> Task<HttpResponse> {
     const bool serving = node_.state() == NodeState::serving;
     co_return HttpResponse::text(serving ? 200 : 503, std::string(to_string(node_.state())) + "\n");

@@ -3,7 +3,7 @@
 namespace asterism {
 
 const LoadWindow::Load& LoadWindow::load(Instant now, const datastore::Coordinator::Counters& requests,
-                                         const cql::CqlCounters& cql) {
+                                         const cql::CqlCounters& cql, const LatencyHistogram& loop_lag) {
   if (at_ && now - *at_ < least) return load_;
   LatencyHistogram time;
   for (const cql::StatementCounters& statements : cql.statements) time += statements.time;
@@ -11,12 +11,17 @@ const LoadWindow::Load& LoadWindow::load(Instant now, const datastore::Coordinat
     const double seconds = std::chrono::duration<double>(now - *at_).count();
     const auto rate = [&](uint64_t before, uint64_t after) { return static_cast<double>(after - before) / seconds; };
     const LatencyHistogram lately = time.since(time_);
-    load_ = {rate(requests_.reads, requests.reads), rate(requests_.writes, requests.writes),
-             rate(requests_.failures, requests.failures), lately.quantile(0.5), lately.quantile(0.99)};
+    load_ = {rate(requests_.reads, requests.reads),
+             rate(requests_.writes, requests.writes),
+             rate(requests_.failures, requests.failures),
+             lately.quantile(0.5),
+             lately.quantile(0.99),
+             loop_lag.since(loop_lag_).quantile(0.99)};
   }
   at_ = now;
   requests_ = requests;
   time_ = time;
+  loop_lag_ = loop_lag;
   return load_;
 }
 

@@ -15,14 +15,16 @@ class LoadWindow {
     double reads_per_s = 0, writes_per_s = 0, failures_per_s = 0;
     /// Of statements that CQL clients sent to this node; zero where there were none.
     Duration median{0}, slow{0};  // slow: 99 of 100 took less
+    Duration lag{0};              // how late the event loop was; 99 of 100 times it was less
   };
-  const Load& load(Instant now, const datastore::Coordinator::Counters& requests, const cql::CqlCounters& cql);
+  const Load& load(Instant now, const datastore::Coordinator::Counters& requests, const cql::CqlCounters& cql,
+                   const LatencyHistogram& loop_lag);
 
  private:
   Load load_;
   std::optional<Instant> at_;
   datastore::Coordinator::Counters requests_;
-  LatencyHistogram time_;
+  LatencyHistogram time_, loop_lag_;
 };
 
 }  // namespace asterism

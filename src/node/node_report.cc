@@ -11,19 +11,22 @@ boost::json::object Node::Parts::load_object() {
                           {"uptime_s", std::chrono::duration<double>(ports.executor.now() - started).count()}};
   if (!faces) return out;
   const cql::CqlCounters& cql = faces->cql_counters();
-  const LoadWindow::Load& lately = load.load(ports.executor.now(), coordinator->counters(), cql);
+  const LoadWindow::Load& lately = load.load(ports.executor.now(), coordinator->counters(), cql, loop_lag);
   out["reads_s"] = lately.reads_per_s;
   out["writes_s"] = lately.writes_per_s;
   out["failures_s"] = lately.failures_per_s;
   out["median_ms"] = ms(lately.median);
   out["slow_ms"] = ms(lately.slow);
+  out["loop_lag_ms"] = ms(lately.lag);
   out["connections"] = cql.connections_open;
   out["hints"] = hints->waiting();
   out["compared"] = anti_entropy->counters().compared;
   out["differing"] = anti_entropy->counters().differing;
   out["store_bytes"] = store->file_bytes();
-  if (tuning.host != nullptr)
+  if (tuning.host != nullptr) {
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
+    out["cpu_s"] = std::chrono::duration<double>(tuning.host->processor_time()).count();
+  }
   return out;
 }
 
@@ -76,9 +79,12 @@ void Node::report(MetricsPage& page) const {
              static_cast<double>(std::ranges::count_if(
                  parts.cluster.nodes(), [&](const auto& entry) { return parts.liveness->up(entry.first); })));
   page.histogram("asterism_loop_lag_seconds", "How late the event loop runs what is due.", parts.loop_lag);
-  if (parts.tuning.host != nullptr)
+  if (parts.tuning.host != nullptr) {
+    page.counter("asterism_process_cpu_seconds_total", "Time that processors worked for the process.",
+                 parts.tuning.host->processor_time());
     if (auto bytes = parts.tuning.host->resident_bytes())
       page.gauge("asterism_resident_memory_bytes", "Physical memory of the process.", static_cast<double>(*bytes));
+  }
   page.gauge("asterism_store_memory_bytes", "Memory of memtables, block cache and table readers.",
              static_cast<double>(parts.store->approximate_memory()));
 }

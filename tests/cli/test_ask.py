@@ -1,96 +1,11 @@
 """`asterism status` and `asterism verify` against nodes that answer as the test tells them."""
 
-import contextlib
-import http.server
 import json
-import os
 import socket
-import subprocess
-import threading
 
 import pytest
 
-ASTERISM = os.environ.get("ASTERISM", "./asterism")
-
-
-def command(*arguments, timeout=30):
-    return subprocess.run([ASTERISM, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
-
-
-def status_of(name, state="serving", applied=7, leader="n1"):
-    return {"name": name, "id": int(name[1:]), "state": state, "cluster": "asterism", "uptime_s": 12.5,
-            "metadata": {"leader": leader, "applied": applied},
-            "nodes": [{"name": f"n{k}", "address": f"127.0.0.{k}", "up": True} for k in (1, 2, 3)],
-            "shards": {"total": 48, "keyspaces": {"shop": 32, "logs": 16}}, "memory_bytes": 3 << 20}
-
-
-class Node:
-    """Answers (method, path) with (code, body); a body that is no string is sent as JSON."""
-
-    def __init__(self, address, answers):
-        self.asked = []
-        node = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                node.asked.append((self.command, self.path))
-                code, body = answers.get((self.command, self.path), (404, "no such thing"))
-                data = (body if isinstance(body, str) else json.dumps(body)).encode()
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """make(answers of n1, of n2, …): a cluster's folder; a node whose answers are None does not run."""
-    with contextlib.ExitStack() as stack:
-        def make(*nodes):
-            members = range(1, len(nodes) + 1)
-            seeds = "".join(f'\n[[member]]\nid = {k}\nname = "n{k}"\naddress = "127.0.0.{k}"\nrpc_port = 7000\n'
-                            for k in members)
-            made = []
-            for k, answers in zip(members, nodes):
-                node, port = None, unused_port(f"127.0.0.{k}")
-                if answers is not None:
-                    node = Node(f"127.0.0.{k}", answers)
-                    stack.callback(node.close)
-                    port = node.port
-                made.append(node)
-                folder = tmp_path / f"n{k}"
-                folder.mkdir()
-                (folder / "node.toml").write_text(
-                    f'node_id = {k}\nname = "n{k}"\ncluster_name = "asterism"\naddress = "127.0.0.{k}"\n'
-                    f'cql_port = 9042\nhttp_port = {port}\nrpc_port = 7000\nlog_level = "info"\n{seeds}')
-            return tmp_path, made
-        yield make
-
-
-def unused_port(address):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
-def serving(name, **more):
-    return {("GET", "/status"): (200, status_of(name, **more))}
+from pretended import command, serving, status_of
 
 
 def verifying(name, code, body):

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern "C" {
@@ -65,6 +66,12 @@ std::optional<uint64_t> resident_bytes(const ProcessName& process) {
   uint64_t pages = 0;
   std::from_chars(text->data() + at + 1, text->data() + text->size(), pages);
   return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Duration processor_time() {
+  timespec time;
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
 }
 
 bool is_alive(const ProcessName& process) { return process_of_pid(process.pid) == process; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace asterism {
 
@@ -28,6 +29,8 @@ bool is_alive(const ProcessName& process);
 bool is_stopped(const ProcessName& process);
 /// Bytes of physical memory that it uses. None where it has ended.
 std::optional<uint64_t> resident_bytes(const ProcessName& process);
+/// How long processors have worked for this process, all its threads together.
+Duration processor_time();
 /// not_found where it ended already.
 Status send_signal(const ProcessName& process, int signal);
 

@@ -37,6 +37,7 @@ TEST_F(RealProcessTest, ExitCodeAndOutputArrive) {
 TEST_F(RealProcessTest, SignalThatEndedAChildIsKnown) {
   Child child = shell("exec sleep 100");
   EXPECT_TRUE(is_alive(child.process));
+  EXPECT_GT(processor_time(), 0ns);
   EXPECT_GT(resident_bytes(current_process()).value_or(0), 1u << 20);
   EXPECT_FALSE(resident_bytes({child.process.pid, child.process.start_ticks + 1}));
   EXPECT_FALSE(is_alive({child.process.pid, child.process.start_ticks + 1})) << "another process of the same id";

@@ -22,8 +22,11 @@ std::optional<size_t> terminal_columns(int descriptor);
 /// One key from standard input, without waiting for a newline and without echo. None at the end of input.
 std::optional<char> read_key();
 
-/// A line from standard input that is not shown; `prompt` goes to standard error. Errors: closed (end of input), io.
-Result<std::string> read_secret(const std::string& prompt);
+/// Shows the prompt on the process's terminal and reads a line there that nobody sees. Errors: unavailable (there is no
+/// terminal), closed (interrupted), too_large.
+Result<std::string> read_hidden_line(const std::string& prompt, size_t bytes_max);
+/// The next line of standard input, of which nothing more is taken. Errors: closed (there is none), too_large.
+Result<std::string> read_input_line(size_t bytes_max);
 
 /// What may stand where the cursor is: each replaces the last `replaces` bytes before it.
 struct Completion {
