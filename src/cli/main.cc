@@ -13,6 +13,8 @@ int main(int count, char** arguments) {
   add_status(app, chosen);
   add_verify(app, chosen);
   add_cql(app, chosen);
+  add_import(app, chosen);
+  add_export(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);
