@@ -177,6 +177,10 @@ Status AccessState::change(BytesView command) {
     case access::AccessCommand::kFound:
       if (has_superuser()) return fail(ErrorCode::already_exists, "there is a superuser already");
       return found_now(from_proto(parsed.found()));
+    case access::AccessCommand::kAddToken:
+    case access::AccessCommand::kDropToken:
+    case access::AccessCommand::kClaimToken:
+      return tokens_.apply(parsed);
     case access::AccessCommand::COMMAND_NOT_SET:
       break;
   }
@@ -252,6 +256,7 @@ void AccessState::forget_now(const std::string& resource) {
 Bytes AccessState::snapshot() const {
   access::AccessSnapshot out;
   for (const auto& [name, role] : roles_) to_proto(role, *out.add_roles());
+  tokens_.save(out);
   return out.SerializeAsString();
 }
 
@@ -261,6 +266,7 @@ Status AccessState::restore(BytesView snapshot) {
     return fail(ErrorCode::corrupt, "malformed snapshot of section access");
   roles_.clear();
   for (const auto& role : in.roles()) roles_.emplace(role.name(), from_proto(role));
+  tokens_.load(in);
   ++version_;
   rights_.clear();
   return {};

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "cluster/metadata_log.h"
+#include "gateway/join_token.h"
 #include "gateway/permission.h"
 #include "gateway/scram.h"
 
@@ -67,6 +68,7 @@ class AccessState final : public MetadataSection {
   uint64_t version() const { return version_; }
   /// Whether somebody can log in who may do everything.
   bool has_superuser() const;
+  const JoinTokens& tokens() const { return tokens_; }
 
   // Encoded commands for MetadataService::propose. Outcomes: already_exists, not_found, invalid_argument, too_large.
   static Bytes create(const Role& role);
@@ -94,6 +96,7 @@ class AccessState final : public MetadataSection {
   void forget_now(const std::string& resource);
 
   std::map<std::string, Role, std::less<>> roles_;
+  JoinTokens tokens_;
   uint64_t version_ = 1;
   mutable std::map<std::string, RightsPtr, std::less<>> rights_;  // of this version
 };
