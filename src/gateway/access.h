@@ -21,10 +21,14 @@ struct Role {
   bool login = false;
   bool superuser = false;  // may do everything
   std::optional<PasswordVerifier> password;
-  std::map<std::string, std::string> options;  // for others to read; mean nothing here
+  std::map<std::string, std::string> options;  // for others to read, but for requests_per_second (request_limits.h)
   std::set<std::string> member_of;
   std::map<std::string, PermissionSet> grants;  // by resource
 };
+
+inline constexpr const char* requests_per_second_option = "requests_per_second";
+/// 1 to 1,000,000,000; nothing for anything else.
+std::optional<uint32_t> parse_requests_per_second(std::string_view text);
 
 /// What a role may do with everything that it is a member of. Immutable.
 struct Rights {
