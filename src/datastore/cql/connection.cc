@@ -249,12 +249,22 @@ void Connection::dismiss() {
 }
 
 void Connection::start(std::unique_ptr<Work> work) {
-  if (server_.counters_.requests_open >= server_.options_.requests_max)
-    return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node",
-                      work->envelope.header.stream);
-  ++server_.counters_.requests_open;
+  const int16_t stream = work->envelope.header.stream;
+  if (server_.refusing_)
+    return send_error(CqlErrorCode::is_bootstrapping, "This node is about to stop: ask another one", stream);
+  auto& counters = server_.counters_;
+  const size_t bytes = work->envelope.body.size();
+  if (counters.requests_open >= server_.options_.requests_max ||
+      (counters.requests_open > 0 && counters.request_bytes_open + bytes > server_.options_.node_request_bytes_max))
+    return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node", stream);
+  if (principal_ && server_.access_.limits &&
+      !server_.access_.limits->take(principal_->role(), server_.executor_.now()))
+    return send_error(CqlErrorCode::overloaded,
+                      fmt::format("{} has made too many requests: try again later", principal_->role()), stream);
+  ++counters.requests_open;
+  counters.request_bytes_open += bytes;
   ++requests_;
-  request_bytes_ += work->envelope.body.size();
+  request_bytes_ += bytes;
   server_.tasks_.spawn(run_request(shared_from_this(), std::move(work)));
 }
 
@@ -290,6 +300,7 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     if (ran.failed) ++of_kind.failed;
   }
   --counters.requests_open;
+  counters.request_bytes_open -= work->envelope.body.size();
   --requests_;
   request_bytes_ -= work->envelope.body.size();
   room_.wake_all();
