@@ -10,16 +10,19 @@
 namespace asterism {
 namespace {
 
-/// up: it serves clients. starting: it answers, and does not serve yet. joining, leaving: it is the subject of the
-/// change of members that is under way. left: it is no member any more. down: it does not answer.
+/// up: it serves clients. draining, drained: it gets or is ready to be stopped. starting: it answers, and does not
+/// serve yet. joining, leaving: it is the subject of the change of members that is under way. left: it is no member any
+/// more. down: it does not answer.
 const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh) {
   if (!answer.status) return "down";
   if (text_member(*answer.status, "state") == "left") return "left";
   const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
   if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
     const boost::json::value* what = find_member(*fresh, "change.what");
-    return what && *what == "decommission" ? "leaving" : "joining";
+    return what && (*what == "decommission" || *what == "remove") ? "leaving" : "joining";
   }
+  for (const char* word : {"draining", "drained"})
+    if (text_member(*answer.status, "state") == word) return word;
   return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
 }
 

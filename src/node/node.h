@@ -70,9 +70,11 @@ enum class NodeState : uint8_t {
   starting,
   rebuilding,  // its tables were lost or damaged: serves what others have, and answers no read as a replica
   serving,
-  left,    // it is no member any more: serves nobody
-  full,    // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
-  failed,  // its disk failed: the node must be destroyed and made anew
+  draining,  // serves no new clients
+  drained,   // serves no clients and leads nothing: may be stopped
+  left,      // it is no member any more: serves nobody
+  full,      // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
+  failed,    // its disk failed: the node must be destroyed and made anew
 };
 const char* to_string(NodeState state);
 
@@ -105,6 +107,10 @@ class Node {
   datastore::TableService& tables();
   datastore::AntiEntropy& anti_entropy();
   datastore::Hints& hints();
+  /// Gets ready to be stopped: finishes what clients asked, sends them elsewhere, hands leadership over and flushes the
+  /// store. state() and status_json() tell how far it is. Waits until all other nodes have been up for some seconds for
+  /// everybody, and gives up where they are not, unless `force`. Errors: invalid_argument where it does not serve.
+  Status begin_drain(bool force);
   /// Cuts the node off from all other nodes, or heals that; clients still reach it. Only where `asterism up` runs it.
   void isolate(bool isolated);
   /// What it did in the last moments and what it holds, for people.
@@ -115,6 +121,8 @@ class Node {
   Task<Status> add_member(NodeInfo node, NodeId replaces, Instant deadline);
   /// Moves the shards of a member away; then it is none any more.
   Task<Status> remove_member(NodeId node, Instant deadline);
+  /// The same for a member that is down, which is not asked for anything. Errors: invalid_argument where it is up.
+  Task<Status> remove_dead_member(NodeId node, Instant deadline);
   /// Turns the change of that node back.
   Task<Status> cancel_change(NodeId node, Instant deadline);
   /// For GET /status.
