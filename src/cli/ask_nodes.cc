@@ -103,8 +103,10 @@ const char* state_word(const NodeAnswer& answer, const boost::json::object* fres
   const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
   if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
     const boost::json::value* what = find_member(*fresh, "change.what");
-    return what && *what == "decommission" ? "leaving" : "joining";
+    return what && (*what == "decommission" || *what == "remove") ? "leaving" : "joining";
   }
+  for (const char* word : {"draining", "drained"})
+    if (text_member(*answer.status, "state") == word) return word;
   return text_member(*answer.status, "state") == "serving" ? "up" : "starting";
 }
 

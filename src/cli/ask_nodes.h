@@ -40,8 +40,9 @@ Result<std::vector<NodeConfig>> nodes_of_cluster(const std::string& data);
 /// cluster; what read_cluster() says.
 Result<std::vector<NodeAnswer>> ask_status(const std::string& data);
 
-/// up: it serves clients. starting: it answers, and does not serve yet. joining, leaving: it is the subject of the
-/// change of members that is under way. left: it is no member any more. down: it does not answer.
+/// up: it serves clients. draining, drained: it gets or is ready to be stopped. starting: it answers, and does not
+/// serve yet. joining, leaving: it is the subject of the change of members that is under way. left: it is no member any
+/// more. down: it does not answer.
 const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh);
 
 /// One call to one node, whose address the call need not have; with TLS where the node has it. Any status is a success.

@@ -206,5 +206,6 @@ Status write_pid_file(const NodeConfig& config) {
 void remove_pid_file(const NodeConfig& config) { (void)remove_file(pid_path(config)); }
 std::string log_path(const NodeConfig& config) { return config.data_folder + "/node.log"; }
 std::string audit_path(const NodeConfig& config) { return config.data_folder + "/audit.log"; }
+std::string secret_path(const NodeConfig& config) { return config.data_folder + "/node.secret"; }
 
 }  // namespace asterism

@@ -2,6 +2,7 @@
 //   node.toml  its settings          node.pid   its process while it runs: "<pid> <start ticks>"
 //   node.lock  held while it runs    node.log   its log          data/   everything it stores
 //   node.pem, node.key  its certificate, where `up --tls` made one; ca.pem and ca.key of the cluster signed it
+//   node.secret  made by its process: commands that show it can read the folder
 //   audit.log  who logged in, and who changed schemas and users
 // A node that left the cluster has node.toml.left instead of node.toml, and is not counted any more.
 #pragma once
@@ -55,5 +56,6 @@ Status write_pid_file(const NodeConfig& config);
 void remove_pid_file(const NodeConfig& config);
 std::string log_path(const NodeConfig& config);
 std::string audit_path(const NodeConfig& config);
+std::string secret_path(const NodeConfig& config);
 
 }  // namespace asterism

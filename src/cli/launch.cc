@@ -9,6 +9,7 @@
 namespace asterism {
 
 constexpr Duration start_limit = 60s;
+constexpr Duration stop_limit = 10s, stop_poll = 50ms;
 
 std::string launch_report(const Status& status) {
   if (status) return JsonLine().boolean("ready", true).str();
@@ -73,6 +74,17 @@ Result<ProcessName> launch_and_wait(const NodeConfig& config) {
                 launch->process().pid, log_path(config));
   TRY_STATUS(*ready);
   return launch->process();
+}
+
+Status stop_process(const NodeConfig& config) {
+  const auto process = running_process(config);
+  if (!process) return {};
+  (void)send_signal(*process, SIGTERM);
+  (void)send_signal(*process, SIGCONT);
+  for (Duration waited{0}; is_alive(*process) && waited < stop_limit; waited += stop_poll)
+    RealCore().run_until([] { return false; }, stop_poll);
+  if (is_alive(*process)) (void)send_signal(*process, SIGKILL);
+  return {};
 }
 
 Error explain_port_in_use(const Error& error) {

@@ -29,6 +29,9 @@ class NodeLaunch {
 /// port is in use; timeout where it runs and does not serve yet; what the process reported.
 Result<ProcessName> launch_and_wait(const NodeConfig& config);
 
+/// Ends the process of a node, where it runs: politely at first. It has ended, or was killed, afterwards.
+Status stop_process(const NodeConfig& config);
+
 /// The line that a node's process writes to descriptor `child_pipe` once it serves or knows that it never will.
 std::string launch_report(const Status& status);
 

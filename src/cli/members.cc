@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
-#include <csignal>
 
 #include "cli/ask_nodes.h"
 #include "cli/launch.h"
@@ -15,7 +14,6 @@ namespace {
 
 constexpr Duration post_limit = 25s;
 constexpr Duration poll_every = 100ms;
-constexpr Duration stop_limit = 10s;
 constexpr int silent_polls_most = 300;  // without any node that answers
 
 struct MemberOptions {
@@ -122,16 +120,6 @@ Status wait_for(const MemberOptions& options, Watched& watched) {
     pause(poll_every);
   }
   return fail(ErrorCode::unavailable, "no node answers any more; the change goes on when the cluster does");
-}
-
-Status stop_process(const NodeConfig& config) {
-  const auto process = running_process(config);
-  if (!process) return {};
-  (void)send_signal(*process, SIGTERM);
-  (void)send_signal(*process, SIGCONT);
-  for (Duration waited{0}; is_alive(*process) && waited < stop_limit; waited += poll_every) pause(poll_every);
-  if (is_alive(*process)) (void)send_signal(*process, SIGKILL);
-  return {};
 }
 
 /// Takes a node that is no member any more out of the folder, and ends its process.
@@ -252,14 +240,19 @@ Status cancel(const MemberOptions& options) {
   return {};
 }
 
-Status decommission(const MemberOptions& options) {
+/// A node leaves: by itself or, where it is dead, without being asked.
+Status leave(const MemberOptions& options, bool dead) {
   if (options.cancel) return cancel(options);
   TRY(const NodeConfig config, find_node(options.data, options.name));
+  if (const auto process = running_process(config); dead && process)
+    return fail(ErrorCode::invalid_argument,
+                "{} runs as process {}: only a dead node can be removed. Decommission it, or stop it first",
+                config.name, process->pid);
   TRY(const boost::json::object status, status_of(options.data));
   Watched watched{options.name};
-  const bool resumes = text_at(status, "change.what") == "decommission" &&
+  const bool resumes = text_at(status, "change.what") == (dead ? "remove" : "decommission") &&
                        text_at(status, "change.node") == options.name && !flag_at(status, "change.cancelled");
-  if (!resumes) TRY_STATUS(post(options.data, "remove", {{"name", options.name}}));
+  if (!resumes) TRY_STATUS(post(options.data, dead ? "remove_dead" : "remove", {{"name", options.name}}));
   TRY_STATUS(wait_for(options, watched));
   if (watched.member) return fail(ErrorCode::closed, "the change was cancelled: {} is a member as before", config.name);
   TRY_STATUS(put_away(config));
@@ -268,6 +261,9 @@ Status decommission(const MemberOptions& options) {
                             watched.shards, config.data_folder));
   return {};
 }
+
+Status decommission(const MemberOptions& options) { return leave(options, false); }
+Status remove_dead(const MemberOptions& options) { return leave(options, true); }
 
 void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* help,
                  Status (*run)(const MemberOptions&), const char* name_help) {
@@ -292,10 +288,21 @@ void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* h
 
 }  // namespace
 
+Status wait_until_member(const std::string& data, const std::string& name, bool quiet) {
+  MemberOptions options;
+  options.data = data;
+  options.json = quiet;
+  Watched watched{name};
+  TRY_STATUS(wait_for(options, watched));
+  if (watched.member) return {};
+  return fail(ErrorCode::closed, "the change was cancelled: {} is no member", name);
+}
+
 std::string describe_change(const boost::json::object& change) {
   const std::string name = text_at(change, "node"), what = text_at(change, "what");
   const bool back = flag_at(change, "cancelled");
   std::string words = what == "decommission" ? name + " leaves"
+                      : what == "remove"     ? name + ", which is dead, is removed"
                       : what == "replace" ? fmt::format("{} takes the place of {}", name, text_at(change, "replaces"))
                                           : name + " joins";
   if (back) words = name + " goes back to what it was";
@@ -308,6 +315,8 @@ void add_member_commands(CLI::App& node, Chosen& chosen) {
   add_command(node, chosen, "add", "Start one more node and have it join the running cluster", join_node, nullptr);
   add_command(node, chosen, "decommission", "Move a node's shards away, then take it out of the cluster and stop it",
               decommission, "The node, such as n2");
+  add_command(node, chosen, "remove", "Take a dead node out of the cluster: its shards come from those that stay",
+              remove_dead, "The dead node, such as n2");
   add_command(node, chosen, "replace", "Have a new node take the place of a dead one", join_node,
               "The dead node, such as n2");
   add_command(node, chosen, "cancel", "Turn the change back by which a node joins or leaves", cancel,

@@ -1,15 +1,21 @@
-// Changing the members of a cluster on this machine: asterism node add, decommission, replace and cancel.
+// Changing the members of a cluster on this machine: asterism node add, decommission, remove, replace and
+// cancel.
 #pragma once
 
 #include <string>
 
 #include <boost/json/object.hpp>
 
+#include "base/result.h"
 #include "cli/commands.h"
 
 namespace asterism {
 
 void add_member_commands(CLI::App& node, Chosen& chosen);
+
+/// Waits until the node, which runs and whose change has begun, is a member. Errors: closed where the change was
+/// cancelled; unavailable where no node in the folder answers any more.
+Status wait_until_member(const std::string& data, const std::string& name, bool quiet);
 
 /// What a node's status says of the change that is under way, in words: "n4 joins: 12 of 60 shards still move".
 std::string describe_change(const boost::json::object& change);

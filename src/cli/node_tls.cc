@@ -3,17 +3,18 @@
 #include "runtime/real/tls.h"
 
 namespace asterism {
-namespace {
 
-std::string path_of(const NodeConfig& config, const std::string& name) {
+std::string tls_file(const NodeConfig& config, const std::string& name) {
   return name.empty() || name.starts_with('/') ? name : config.data_folder + "/" + name;
 }
 
+namespace {
+
 TlsOptions options_of(const NodeConfig& config) {
   TlsOptions options;
-  options.certificate = path_of(config, config.tls.certificate);
-  options.key = path_of(config, config.tls.key);
-  options.authorities = path_of(config, config.tls.ca);
+  options.certificate = tls_file(config, config.tls.certificate);
+  options.key = tls_file(config, config.tls.key);
+  options.authorities = tls_file(config, config.tls.ca);
   if (config.tls.client == "optional") options.clients = TlsOptions::Clients::optional;
   if (config.tls.client == "required") options.clients = TlsOptions::Clients::required;
   return options;
@@ -29,7 +30,7 @@ Result<std::unique_ptr<Network>> listening_tls(RealCore& core, const NodeConfig&
 Result<std::unique_ptr<Network>> nodes_tls(RealCore& core, const NodeConfig& config) {
   if (config.tls.nodes.empty()) return std::unique_ptr<Network>();
   TlsOptions options = options_of(config);
-  options.authorities = path_of(config, config.tls.nodes);
+  options.authorities = tls_file(config, config.tls.nodes);
   options.clients = TlsOptions::Clients::required;
   return make_tls_network(core.network(), core.executor(), options);
 }

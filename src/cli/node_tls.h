@@ -8,6 +8,9 @@
 
 namespace asterism {
 
+/// Where a file that [tls] names is; "" for none.
+std::string tls_file(const NodeConfig& config, const std::string& name);
+
 /// Null where the settings ask for none. Errors: invalid_argument naming the file.
 Result<std::unique_ptr<Network>> listening_tls(RealCore& core, const NodeConfig& config);
 /// For the port between nodes: both ends show certificates that name their address. Null and errors likewise.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/node_tls.h"
 #include "runtime/real/certificates.h"
 #include "runtime/real/files.h"
 
@@ -60,6 +61,34 @@ Status give_certificate(const std::string& data, NodeConfig& node) {
     return fail(ErrorCode::not_found, "no ca.pem and ca.key in {} to sign a certificate for {} with", data, node.name);
   TRY(const Identity authority, read_or_make_authority(data, node.cluster_name));
   return certify(authority, node);
+}
+
+Result<std::string> read_authority(const NodeConfig& node) {
+  if (node.tls.nodes.empty()) return std::string();
+  return read_file(tls_file(node, node.tls.nodes));
+}
+
+static std::string authority_key_of(const NodeConfig& node) {
+  for (const std::string& path : {key_path(node.data_folder + "/.."), key_path(node.data_folder)})
+    if (file_exists(path)) return path;
+  return {};
+}
+
+bool has_authority_key(const NodeConfig& node) { return !authority_key_of(node).empty(); }
+
+Result<std::string> sign_for(const NodeConfig& node, const std::string& request, const std::string& name,
+                             const std::string& address) {
+  const std::string path = authority_key_of(node);
+  if (path.empty()) return fail(ErrorCode::not_found, "{} does not have the authority's key any more", node.name);
+  TRY(const std::string key, read_file(path));
+  TRY(const std::string authorities, read_authority(node));
+  TRY(const auto certificates, read_certificates(authorities));
+  Result<std::string> made = fail(ErrorCode::invalid_argument, "{} trusts no authority", node.name);
+  for (const NamedCertificate& one : certificates) {
+    made = sign_certificate_request({one.certificate, key}, request, name, {address});
+    if (made) break;
+  }
+  return made;
 }
 
 }  // namespace asterism

@@ -19,4 +19,15 @@ Status turn_tls_on(const ClusterOptions& options, std::vector<NodeConfig>& nodes
 /// Errors: not_found where the cluster has certificates from elsewhere; io.
 Status give_certificate(const std::string& data, NodeConfig& node);
 
+// What a running node knows of the authority that signs nodes.
+
+/// The certificates in the file that tls.nodes names; "" where there is none. Errors: those of read_file.
+Result<std::string> read_authority(const NodeConfig& node);
+/// Whether ca.key is in the node's folder or the one above it, which is the cluster's.
+bool has_authority_key(const NodeConfig& node);
+/// A certificate for the key of a request (certificates.h), where ca.key belongs to an authority of tls.nodes. Errors:
+/// not_found, invalid_argument, io.
+Result<std::string> sign_for(const NodeConfig& node, const std::string& request, const std::string& name,
+                             const std::string& address);
+
 }  // namespace asterism

@@ -1,10 +1,14 @@
 #include "cli/serve.h"
 
+#include "cli/cluster_folder.h"
 #include "cli/node_tls.h"
+#include "cli/own_authority.h"
 #include "node/node.h"
 #include "runtime/one_shot.h"
+#include "runtime/real/files.h"
 #include "runtime/real/line_socket.h"
 #include "runtime/real/process.h"
+#include "runtime/real/secret.h"
 #include "runtime/task_group.h"
 #include "runtime/timeout.h"
 
@@ -15,7 +19,8 @@ constexpr Duration retry_after_failure = 1s;
 
 class ProcessHost final : public NodeHost {
  public:
-  ProcessHost(RealCore& core, std::string socket) : core_(core), socket_(std::move(socket)) {}
+  ProcessHost(RealCore& core, const NodeConfig& config, std::string socket)
+      : core_(core), config_(config), socket_(std::move(socket)) {}
 
   std::optional<uint64_t> resident_bytes() const override { return asterism::resident_bytes(self_); }
   Duration processor_time() const override { return asterism::processor_time(); }
@@ -26,10 +31,19 @@ class ProcessHost final : public NodeHost {
     co_return co_await async<std::string>(
         [&](auto done) { ask_line(core_, socket_, std::move(question), limit, std::move(done)); });
   }
+  const std::string& folder_secret() const override { return secret_; }
+  Result<std::string> authority() const override { return read_authority(config_); }
+  bool can_sign() const override { return has_authority_key(config_); }
+  Result<std::string> sign(const std::string& request, const std::string& name, const std::string& address) override {
+    return sign_for(config_, request, name, address);
+  }
+  Status publish_secret() const { return write_file(secret_path(config_), secret_); }
 
  private:
   RealCore& core_;
+  const NodeConfig& config_;
   std::string socket_;
+  std::string secret_ = to_hex(secret_bytes(32));
   ProcessName self_ = current_process();
 };
 
@@ -40,7 +54,8 @@ class NodeProcess final : public ServingNode {
       : core_(core),
         config_(std::move(config)),
         // Faults are for trying out: where a cluster is guarded, no page kills its nodes.
-        host_(core, config_.authentication || config_.tls.enabled() ? std::string() : std::move(supervisor_socket)),
+        host_(core, config_,
+              config_.authentication || config_.tls.enabled() ? std::string() : std::move(supervisor_socket)),
         disk_(disk),
         log_(std::move(log)),
         audit_(std::move(audit)),
@@ -48,6 +63,8 @@ class NodeProcess final : public ServingNode {
   ~NodeProcess() override { tasks_.cancel(); }
 
   Task<Status> start() {
+    if (Status published = host_.publish_secret(); !published)
+      log_.warning("makes no join tokens: {}", published.error().to_string());
     CO_TRY(clients_, listening_tls(core_, config_));
     CO_TRY(nodes_, nodes_tls(core_, config_));
     node_ = std::make_unique<Node>(config_, ports(), tuning(), log_);

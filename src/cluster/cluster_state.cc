@@ -44,7 +44,10 @@ Result<Bytes> ClusterState::apply(uint64_t index, BytesView command) {
       TRY_STATUS(add_member(index, from_proto(parsed.add_node().node()), NodeId{parsed.add_node().replaces()}));
       return Bytes{};
     case meta::ClusterCommand::kRemoveNode:
-      TRY_STATUS(remove_member(index, NodeId{parsed.remove_node()}));
+      TRY_STATUS(remove_member(index, NodeId{parsed.remove_node()}, false));
+      return Bytes{};
+    case meta::ClusterCommand::kRemoveDead:
+      TRY_STATUS(remove_member(index, NodeId{parsed.remove_dead()}, true));
       return Bytes{};
     case meta::ClusterCommand::kCaughtUp: {
       const auto& told = parsed.caught_up();
@@ -119,6 +122,7 @@ Bytes ClusterState::snapshot() const {
     change.set_ready(change_->ready);
     change.set_shards(change_->shards);
     change.set_began(change_->began);
+    change.set_dead(change_->dead);
   }
   return out.SerializeAsString();
 }
@@ -160,6 +164,7 @@ Status ClusterState::restore(BytesView snapshot) {
     change_->ready = in.change().ready();
     change_->shards = in.change().shards();
     change_->began = in.change().began();
+    change_->dead = in.change().dead();
   }
   return {};
 }
@@ -231,9 +236,12 @@ Bytes ClusterState::add_node_command(const NodeInfo& node, NodeId replaces) {
   return command.SerializeAsString();
 }
 
-Bytes ClusterState::remove_node_command(NodeId node) {
+Bytes ClusterState::remove_node_command(NodeId node, bool dead) {
   meta::ClusterCommand command;
-  command.set_remove_node(node.value);
+  if (dead)
+    command.set_remove_dead(node.value);
+  else
+    command.set_remove_node(node.value);
   return command.SerializeAsString();
 }
 

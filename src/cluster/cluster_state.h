@@ -76,8 +76,11 @@ struct MemberChange {
   bool ready = false;             // the node says that it may come or go
   uint64_t shards = 0;            // that had to move when it began
   uint64_t began = 0;             // index in the metadata log
+  bool dead = false;              // the one that only leaves does not answer, and is not asked for anything
 
   bool replaces() const { return comes && leaves; }
+  /// The node that no replica has to be compared with; 0: there is none.
+  NodeId without() const { return dead || replaces() ? leaves : NodeId{}; }
   /// The node that people name it by.
   NodeId subject() const { return comes ? comes->id : leaves; }
 };
@@ -131,7 +134,8 @@ class ClusterState final : public MetadataSection {
   static Bytes update_node_command(const NodeInfo& node);
   /// A new node, with tokens that nobody has; or, with the tokens of the node that it replaces, instead of that one.
   static Bytes add_node_command(const NodeInfo& node, NodeId replaces = {});
-  static Bytes remove_node_command(NodeId node);
+  /// `dead`: its shards come from the replicas that stay, and it is not asked whether it is ready.
+  static Bytes remove_node_command(NodeId node, bool dead = false);
   /// A mover has compared itself with what it has to in the shards' present phase.
   static Bytes caught_up_command(NodeId node, const std::vector<std::pair<ShardId, Epoch>>& shards);
   static Bytes ready_command(NodeId node);
@@ -141,7 +145,7 @@ class ClusterState final : public MetadataSection {
   Result<Bytes> bootstrap(const meta::ClusterCommand& command);
   Result<Bytes> update_node(NodeInfo update);
   Status add_member(uint64_t index, NodeInfo node, NodeId replaces);
-  Status remove_member(uint64_t index, NodeId node);
+  Status remove_member(uint64_t index, NodeId node, bool dead);
   Status cancel_change(NodeId node);
   void note_caught_up(ShardId id, Epoch epoch, NodeId node);
   Status check_no_change() const;

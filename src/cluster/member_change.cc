@@ -94,7 +94,7 @@ Status ClusterState::add_member(uint64_t index, NodeInfo node, NodeId replaces) 
   return {};
 }
 
-Status ClusterState::remove_member(uint64_t index, NodeId node) {
+Status ClusterState::remove_member(uint64_t index, NodeId node, bool dead) {
   TRY_STATUS(check_no_change());
   auto it = nodes_.find(node);
   if (it == nodes_.end()) return fail(ErrorCode::not_found, "node {} is not a member", node);
@@ -109,6 +109,7 @@ Status ClusterState::remove_member(uint64_t index, NodeId node) {
                   shard.scope, shard.replicas.size());
   change_.emplace();
   change_->leaves = node;
+  change_->dead = change_->ready = dead;
   begin_moves(index);
   return {};
 }

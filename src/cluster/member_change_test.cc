@@ -155,6 +155,30 @@ TEST(MemberChange, ANodeThatLeavesGoesWhenItHoldsNothingBack) {
   EXPECT_FALSE(cluster.add(1)) << "ids are never used again";
 }
 
+TEST(MemberChange, ADeadNodeGoesWithoutBeingAsked) {
+  Members cluster(4);
+  ASSERT_TRUE(cluster.apply(ClusterState::remove_node_command(NodeId{1}, true)));
+  EXPECT_EQ(cluster.state.change()->without(), NodeId{1});
+  for (const auto& [id, shard] : cluster.state.shards())
+    for (NodeId mover : shard.movers()) EXPECT_NE(mover, NodeId{1});
+  ClusterState copy;
+  ASSERT_TRUE(copy.restore(cluster.state.snapshot()));
+  EXPECT_TRUE(copy.change()->dead);
+  cluster.move_all();
+  EXPECT_FALSE(cluster.state.change());
+  EXPECT_TRUE(cluster.state.removed(NodeId{1}));
+  cluster.check_whole();
+}
+
+TEST(MemberChange, ADeadNodeStaysWhereItsRemovalIsCancelled) {
+  Members cluster(4);
+  ASSERT_TRUE(cluster.apply(ClusterState::remove_node_command(NodeId{1}, true)));
+  ASSERT_TRUE(cluster.apply(ClusterState::cancel_command(NodeId{1})));
+  EXPECT_FALSE(cluster.state.change());
+  EXPECT_TRUE(cluster.state.nodes().contains(NodeId{1}));
+  cluster.check_whole();
+}
+
 TEST(MemberChange, TooFewNodesMustNotBeLeft) {
   Members cluster;
   const Status refused = cluster.apply(ClusterState::remove_node_command(NodeId{3}));

@@ -237,6 +237,29 @@ TEST(RaftHost, LeaderThatDiesIsReplacedAndComesBack) {
   EXPECT_EQ(cluster.read(first, 0).value(), "b");
 }
 
+TEST(RaftHost, HandsOverWhatItLeads) {
+  Settings settings;
+  settings.groups = 8;
+  Cluster cluster(settings);
+  for (uint64_t group = 0; group < settings.groups; ++group) {
+    const int leader = cluster.leader(group);
+    ASSERT_GE(leader, 0);
+    EXPECT_TRUE(cluster.write(leader, group, "a"));
+  }
+  const auto led = [&] {
+    size_t count = 0;
+    for (uint64_t group = 0; group < settings.groups; ++group) count += cluster.node(0).host.is_leader(ShardId{group});
+    return count;
+  };
+  for (int tries = 0; tries < 50 && cluster.node(0).host.hand_over() > 0; ++tries) cluster.simulation.run_for(200ms);
+  EXPECT_EQ(led(), 0u);
+  for (uint64_t group = 0; group < settings.groups; ++group) {
+    const int leader = cluster.leader(group);
+    ASSERT_GT(leader, 0);
+    EXPECT_EQ(cluster.write(leader, group, "b").value(), "a");
+  }
+}
+
 TEST(RaftHost, SnapshotsBoundTheLogAndServeALaggard) {
   Settings settings;
   settings.snapshot_after_bytes = 20'000;

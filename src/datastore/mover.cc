@@ -94,8 +94,7 @@ Task<void> Mover::catch_up_some() {
     const Shard* shard = cluster_.shard(id);
     if (shard == nullptr || !cluster_.change() || !has_to_catch_up(*shard)) continue;
     const Epoch epoch = shard->epoch;
-    const auto& change = *cluster_.change();
-    const NodeId dead = change.replaces() ? change.leaves : NodeId{};
+    const NodeId dead = cluster_.change()->without();
     Status caught = co_await anti_entropy_.catch_up(*shard, dead, executor_.now() + shard_limit);
     if (!caught) {
       ++counters_.failed;

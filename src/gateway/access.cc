@@ -1,6 +1,7 @@
 #include "gateway/access.h"
 
 #include <algorithm>
+#include <charconv>
 #include <deque>
 
 #include "gateway/access.pb.h"
@@ -9,6 +10,7 @@ namespace asterism {
 namespace {
 
 constexpr size_t resource_bytes_max = 1024;
+constexpr uint32_t requests_per_second_most = 1'000'000'000;
 constexpr size_t options_max = 100, option_bytes_max = 1024;
 
 void to_proto(const PasswordVerifier& verifier, access::Verifier& out) {
@@ -62,8 +64,12 @@ Status check_options(const std::map<std::string, std::string>& options) {
   const bool fit = options.size() <= options_max && std::ranges::all_of(options, [](const auto& option) {
                      return option.first.size() <= option_bytes_max && option.second.size() <= option_bytes_max;
                    });
-  if (fit) return {};
-  return fail(ErrorCode::too_large, "a role has at most {} options of {} bytes", options_max, option_bytes_max);
+  if (!fit)
+    return fail(ErrorCode::too_large, "a role has at most {} options of {} bytes", options_max, option_bytes_max);
+  const auto limit = options.find(requests_per_second_option);
+  if (limit == options.end() || parse_requests_per_second(limit->second)) return {};
+  return fail(ErrorCode::invalid_argument, "{} must be a number from 1 to {}", requests_per_second_option,
+              requests_per_second_most);
 }
 
 bool is_below(std::string_view path, std::string_view resource) {
@@ -83,6 +89,14 @@ Status check_role_name(std::string_view name) {
   if (good) return {};
   return fail(ErrorCode::invalid_argument,
               "the name of a role has 1 to 128 bytes, none of them '/' or a control character");
+}
+
+std::optional<uint32_t> parse_requests_per_second(std::string_view text) {
+  uint32_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  if (read.ec != std::errc() || read.ptr != end || number < 1 || number > requests_per_second_most) return std::nullopt;
+  return number;
 }
 
 bool Rights::allow(Permission permission, std::string_view resource) const {
@@ -177,6 +191,10 @@ Status AccessState::change(BytesView command) {
     case access::AccessCommand::kFound:
       if (has_superuser()) return fail(ErrorCode::already_exists, "there is a superuser already");
       return found_now(from_proto(parsed.found()));
+    case access::AccessCommand::kAddToken:
+    case access::AccessCommand::kDropToken:
+    case access::AccessCommand::kClaimToken:
+      return tokens_.apply(parsed);
     case access::AccessCommand::COMMAND_NOT_SET:
       break;
   }
@@ -252,6 +270,7 @@ void AccessState::forget_now(const std::string& resource) {
 Bytes AccessState::snapshot() const {
   access::AccessSnapshot out;
   for (const auto& [name, role] : roles_) to_proto(role, *out.add_roles());
+  tokens_.save(out);
   return out.SerializeAsString();
 }
 
@@ -261,6 +280,7 @@ Status AccessState::restore(BytesView snapshot) {
     return fail(ErrorCode::corrupt, "malformed snapshot of section access");
   roles_.clear();
   for (const auto& role : in.roles()) roles_.emplace(role.name(), from_proto(role));
+  tokens_.load(in);
   ++version_;
   rights_.clear();
   return {};

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "cluster/metadata_log.h"
+#include "gateway/join_token.h"
 #include "gateway/permission.h"
 #include "gateway/scram.h"
 
@@ -20,10 +21,14 @@ struct Role {
   bool login = false;
   bool superuser = false;  // may do everything
   std::optional<PasswordVerifier> password;
-  std::map<std::string, std::string> options;  // for others to read; mean nothing here
+  std::map<std::string, std::string> options;  // for others to read, but for requests_per_second (request_limits.h)
   std::set<std::string> member_of;
   std::map<std::string, PermissionSet> grants;  // by resource
 };
+
+inline constexpr const char* requests_per_second_option = "requests_per_second";
+/// 1 to 1,000,000,000; nothing for anything else.
+std::optional<uint32_t> parse_requests_per_second(std::string_view text);
 
 /// What a role may do with everything that it is a member of. Immutable.
 struct Rights {
@@ -67,6 +72,7 @@ class AccessState final : public MetadataSection {
   uint64_t version() const { return version_; }
   /// Whether somebody can log in who may do everything.
   bool has_superuser() const;
+  const JoinTokens& tokens() const { return tokens_; }
 
   // Encoded commands for MetadataService::propose. Outcomes: already_exists, not_found, invalid_argument, too_large.
   static Bytes create(const Role& role);
@@ -94,6 +100,7 @@ class AccessState final : public MetadataSection {
   void forget_now(const std::string& resource);
 
   std::map<std::string, Role, std::less<>> roles_;
+  JoinTokens tokens_;
   uint64_t version_ = 1;
   mutable std::map<std::string, RightsPtr, std::less<>> rights_;  // of this version
 };

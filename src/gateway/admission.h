@@ -25,6 +25,8 @@ class Admission {
   /// False: the request shall be refused as overloaded. True: done() ends it.
   bool admit();
   void done() { --open_; }
+  /// Of requests that were cancelled all together.
+  void forget() { open_ = 0; }
 
   uint32_t open() const { return open_; }
   uint32_t limit() const { return limit_; }

@@ -9,11 +9,13 @@ namespace asterism {
 
 constexpr size_t max_prepared = 10'000, max_prepared_bytes = 32 << 20;
 constexpr Duration verify_limit = 55s;
+constexpr size_t join_connections_max = 32;
 
 static cql::CqlServerOptions cql_options(const NodeConfig& config) {
   cql::CqlServerOptions options;
   options.self = config.id;
   options.cluster_name = config.cluster_name;
+  options.node_request_bytes_max = (uint64_t{config.memory_mib} << 20) / 8;
   return options;
 }
 
@@ -25,19 +27,37 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
       changes_(cql::make_schema_changes(node.metadata())),
       statements_(cql::Catalog{node.schema(), virtual_tables_}, node.tables(), *changes_, ports.clock, ports.random),
       authenticator_(node.access(), ports.disk, ports.random, node.audit()),
+      limits_(node.access()),
       roles_(statements_.catalog(), node.access(), *changes_, authenticator_),
       cql_(cql_options(node.config()), ports.executor, ports.clients(), statements_, prepared_, node.cluster(),
            node.schema(), node.liveness(), node.metadata().state(),
-           cql::CqlAccess{node.access(), authenticator_, node.config().authentication}, roles_, log_.child("cql")),
-      console_(node, ports.executor, host, statements_, roles_, authenticator_) {
+           cql::CqlAccess{node.access(), authenticator_, node.config().authentication, &limits_}, roles_,
+           log_.child("cql")),
+      console_(node, ports.executor, host, statements_, roles_, authenticator_, limits_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
+  if (host != nullptr) joins_ = std::make_unique<JoinRequests>(node, ports_.executor, ports_.clock, *host);
 }
 
 Status ClientFaces::listen() {
   TRY(auto http, ports_.clients().listen(node_.config().http()));
   http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
+  listen_for_joiners();
   return {};
+}
+
+/// Where HTTP is for this machine alone, others get what they need to join, and nothing else.
+void ClientFaces::listen_for_joiners() {
+  const NodeConfig& config = node_.config();
+  if (joins_ == nullptr || config.tls.nodes.empty() || config.http().host == config.address) return;
+  HttpRouter router;
+  joins_->add_routes(router);
+  HttpServerOptions options;
+  options.connections_max = join_connections_max;
+  auto listener = ports_.clients().listen({config.address, config.http_port});
+  if (!listener) return log_.warning("no machine can join by way of this node: {}", listener.error().message);
+  join_http_ = std::make_unique<HttpServer>(ports_.executor, std::move(*listener), std::move(router),
+                                            log_.child("join"), options);
 }
 
 HttpRouter ClientFaces::routes() {
@@ -58,12 +78,27 @@ HttpRouter ClientFaces::routes() {
     co_return response;
   });
   router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
+  router.add(HttpMethod::post, "/drain",
+             [this](HttpRequest request) -> Task<HttpResponse> { co_return begin_drain(request); });
   console_.add_routes(router);
-  for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::cancel})
+  if (joins_ != nullptr) {
+    joins_->add_routes(router);
+    joins_->add_token_routes(router);
+  }
+  for (const MemberAction action :
+       {MemberAction::add, MemberAction::remove, MemberAction::remove_dead, MemberAction::cancel})
     router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
       return change_members(node_, ports_.executor, action, std::move(request));
     });
   return router;
+}
+
+HttpResponse ClientFaces::begin_drain(const HttpRequest& request) {
+  if (!is_same_origin(request)) return HttpResponse::text(403, "only pages of this server may do this\n");
+  const std::string* force = request.parameter("force");
+  Status begun = node_.begin_drain(force != nullptr && *force == "true");
+  if (!begun) return HttpResponse::text(409, begun.error().message + "\n");
+  return HttpResponse::json(200, R"({"ok":true})");
 }
 
 Task<HttpResponse> ClientFaces::verify(HttpRequest request) {
@@ -100,6 +135,10 @@ void ClientFaces::report(MetricsPage& page) const {
              static_cast<double>(cql_.admission().limit()));
   page.counter("asterism_cql_requests_refused_total", "CQL requests refused because too many were under way.",
                cql_.admission().refused());
+  page.gauge("asterism_cql_request_bytes_open", "Bytes of CQL requests under way.",
+             static_cast<double>(cql.request_bytes_open));
+  page.counter("asterism_cql_connections_refused_total", "CQL connections beyond the bound of the node.",
+               cql.connections_refused);
   page.counter("asterism_cql_connections_accepted_total", "CQL connections accepted.", cql.connections_accepted);
   page.counter("asterism_cql_received_bytes_total", "Bytes received from CQL clients.", cql.bytes_received);
   page.counter("asterism_cql_sent_bytes_total", "Bytes sent to CQL clients.", cql.bytes_sent);
@@ -122,6 +161,8 @@ void ClientFaces::report(MetricsPage& page) const {
   const AuthenticatorCounters& logins = authenticator_.counters();
   page.counter("asterism_logins_total", "Logins that succeeded.", logins.logins);
   page.counter("asterism_logins_refused_total", "Logins that were refused.", logins.refused);
+  page.counter("asterism_requests_limited_total", "Requests refused because their user has made too many.",
+               limits_.refused());
   node_.report(page);
   http_->report(page);
 }

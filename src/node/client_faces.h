@@ -5,6 +5,7 @@
 #include "datastore/cql/system_tables.h"
 #include "gateway/http.h"
 #include "node/console_face.h"
+#include "node/join_requests.h"
 #include "node/node.h"
 
 namespace asterism {
@@ -19,11 +20,18 @@ class ClientFaces {
   Status listen_cql() { return cql_.listen(node_.config().cql()); }
   bool serves_cql() const { return cql_.listening(); }
   void close_cql() { cql_.stop(); }
+  void refuse_connections() { cql_.refuse_connections(); }
+  void refuse_requests() { cql_.refuse_requests(); }
+  /// Another node serves clients, or is about to stop: clients that registered hear of it.
+  void announce(NodeId node, bool serves) { cql_.announce(node, serves); }
 
   const cql::CqlCounters& cql_counters() const { return cql_.counters(); }
+  uint32_t cql_requests_open() const { return cql_.admission().open(); }
 
  private:
   HttpRouter routes();
+  HttpResponse begin_drain(const HttpRequest& request);
+  void listen_for_joiners();
   Task<HttpResponse> verify(HttpRequest request);
   void report(MetricsPage& page) const;
 
@@ -35,10 +43,13 @@ class ClientFaces {
   std::unique_ptr<cql::SchemaChanges> changes_;
   cql::StatementExecutor statements_;
   Authenticator authenticator_;
+  RequestLimits limits_;
   cql::RoleStatements roles_;
   cql::CqlServer cql_;
   ConsoleFace console_;
+  std::unique_ptr<JoinRequests> joins_;  // where there is a process around the node
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<HttpServer> join_http_;  // where `http_` is not reached from other machines
 };
 
 }  // namespace asterism

@@ -42,13 +42,14 @@ HttpResponse answer_with(const ConsoleFile& file, const HttpRequest& request) {
 }  // namespace
 
 ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
-                         cql::RoleStatements& roles, Authenticator& authenticator)
+                         cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits)
     : node_(node),
       executor_(executor),
       host_(host),
       statements_(statements),
       roles_(roles),
       authenticator_(authenticator),
+      limits_(limits),
       feed_(node, executor, host) {}
 
 void ConsoleFace::add_routes(HttpRouter& router) {
@@ -76,6 +77,8 @@ Task<HttpResponse> ConsoleFace::run_statement(HttpRequest request) {
     auto known = co_await log_in(authenticator_, node_.access(), request);
     if (!known) co_return std::move(known).error();
     context.principal = &user.emplace(std::move(*known));
+    if (!limits_.take(user->role(), executor_.now()))
+      co_return error_answer(429, fmt::format("{} has made too many requests: try again later", user->role()));
   }
   co_return HttpResponse::json(200, co_await cql::run_json_query(context, std::move(*query)));
 }

@@ -4,6 +4,7 @@
 
 #include "datastore/cql/json_query.h"
 #include "gateway/http.h"
+#include "gateway/request_limits.h"
 #include "node/live_feed.h"
 
 namespace asterism {
@@ -14,7 +15,7 @@ class ConsoleFace {
  public:
   /// All of it outlives this, and this the server that the routes are for.
   ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
-              cql::RoleStatements& roles, Authenticator& authenticator);
+              cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits);
 
   ///   GET  /, /console.js, …            the console's files (console_files.h)
   ///   GET  /live                       WebSocket, live_feed.h
@@ -35,6 +36,7 @@ class ConsoleFace {
   cql::StatementExecutor& statements_;
   cql::RoleStatements& roles_;
   Authenticator& authenticator_;
+  RequestLimits& limits_;
   LiveFeed feed_;
 };
 

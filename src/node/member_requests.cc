@@ -27,7 +27,9 @@ std::optional<uint32_t> number_of(const boost::json::object& object, const char*
   return static_cast<uint32_t>(number);
 }
 
-std::optional<NodeInfo> read_node(const boost::json::object& object) {
+}  // namespace
+
+std::optional<NodeInfo> read_joining_node(const boost::json::object& object) {
   const auto id = number_of(object, "id", UINT32_MAX - 1);
   const auto name = text_of(object, "name"), address = text_of(object, "address");
   const auto datacenter = text_of(object, "datacenter"), rack = text_of(object, "rack");
@@ -54,6 +56,8 @@ std::optional<NodeInfo> read_node(const boost::json::object& object) {
   return node;
 }
 
+namespace {
+
 /// A member, or the node that comes, of that name.
 Result<NodeId> find_node(const ClusterState& cluster, const std::string& name) {
   for (const auto& [id, node] : cluster.nodes())
@@ -65,7 +69,7 @@ Result<NodeId> find_node(const ClusterState& cluster, const std::string& name) {
 
 Task<Status> carry_out(Node& node, MemberAction action, const boost::json::object& object, Instant deadline) {
   if (action == MemberAction::add) {
-    const auto joiner = read_node(object);
+    const auto joiner = read_joining_node(object);
     if (!joiner) co_return fail(ErrorCode::corrupt, "{}", bad_request);
     NodeId replaces;
     if (object.contains("replaces")) {
@@ -79,6 +83,7 @@ Task<Status> carry_out(Node& node, MemberAction action, const boost::json::objec
   if (!name) co_return fail(ErrorCode::corrupt, "{}", bad_request);
   CO_TRY(const NodeId id, find_node(node.cluster(), *name));
   if (action == MemberAction::remove) co_return co_await node.remove_member(id, deadline);
+  if (action == MemberAction::remove_dead) co_return co_await node.remove_dead_member(id, deadline);
   co_return co_await node.cancel_change(id, deadline);
 }
 
@@ -90,6 +95,8 @@ const char* to_string(MemberAction action) {
       return "add";
     case MemberAction::remove:
       return "remove";
+    case MemberAction::remove_dead:
+      return "remove_dead";
     case MemberAction::cancel:
       return "cancel";
   }

@@ -1,5 +1,5 @@
-// Requests over HTTP to change the members of the cluster: POST /members/add, /members/remove and /members/cancel, with
-// a JSON object. Any node takes them.
+// Requests over HTTP to change the members of the cluster: POST /members/add, /members/remove, /members/remove_dead
+// and /members/cancel, with a JSON object. Any node takes them.
 #pragma once
 
 #include "gateway/http.h"
@@ -7,12 +7,15 @@
 
 namespace asterism {
 
-enum class MemberAction : uint8_t { add, remove, cancel };
+enum class MemberAction : uint8_t { add, remove, remove_dead, cancel };
 const char* to_string(MemberAction action);
 
 /// add: {"id", "name", "address", "rpc", "cql", "http", "datacenter", "rack"} and, where it takes the place of another
 /// node, {"replaces": name}. The others: {"name"}. Answers 200 with {"ok": true} once the change has begun; 400 or 409
 /// with a sentence where it is refused; 503 where the metadata log has no leader.
 Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request);
+
+/// The node of a request to add one; nothing where its settings make no sense.
+std::optional<NodeInfo> read_joining_node(const boost::json::object& object);
 
 }  // namespace asterism

@@ -12,6 +12,10 @@ const char* to_string(NodeState state) {
       return "rebuilding";
     case NodeState::serving:
       return "serving";
+    case NodeState::draining:
+      return "draining";
+    case NodeState::drained:
+      return "drained";
     case NodeState::left:
       return "left";
     case NodeState::full:
@@ -49,6 +53,10 @@ void Node::Parts::make_services() {
       [this](NodeId node, bool up) { up ? host->report_reachable(node) : host->report_unreachable(node); });
   rpc->handle(rpc_method::node_load,
               [this](RpcRequest) -> Task<Result<Bytes>> { co_return boost::json::serialize(load_object()); });
+  handle_departures();
+  rpc->handle(rpc_method::node_signs, [this](RpcRequest) -> Task<Result<Bytes>> {
+    co_return Bytes(tuning.host != nullptr && tuning.host->can_sign() ? "yes" : "");
+  });
   service = std::make_unique<datastore::ReplicaService>(config.id, *rpc, *metadata, cluster, schema, *replica,
                                                         tuning.defects);
   datastore::HintsOptions hints_options;
@@ -127,6 +135,8 @@ NodeState Node::Parts::state() const {
   if (full) return NodeState::full;
   if (left.is_set()) return NodeState::left;
   if (!serving) return NodeState::starting;
+  if (drain_phase == DrainPhase::draining) return NodeState::draining;
+  if (drain_phase == DrainPhase::drained) return NodeState::drained;
   return rebuilding ? NodeState::rebuilding : NodeState::serving;
 }
 

@@ -69,7 +69,8 @@ struct NodeTuning {
   Audit audit;
 
   /// Shares that many bytes out: a quarter for memtables, an eighth for blocks, a bit less for rows, an eighth for
-  /// writes that wait. What is left is for the program, its connections and what the allocator wastes.
+  /// writes that wait; another eighth is for requests of clients. What is left is for the program, its connections and
+  /// what the allocator wastes.
   static NodeTuning within(uint64_t memory_bytes);
 };
 
@@ -77,9 +78,11 @@ enum class NodeState : uint8_t {
   starting,
   rebuilding,  // its tables were lost or damaged: serves what others have, and answers no read as a replica
   serving,
-  left,    // it is no member any more: serves nobody
-  full,    // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
-  failed,  // its disk failed: the node must be destroyed and made anew
+  draining,  // serves no new clients
+  drained,   // serves no clients and leads nothing: may be stopped
+  left,      // it is no member any more: serves nobody
+  full,      // its disk is full: answers reads, refuses writes, votes no more, and fails once there is room again
+  failed,    // its disk failed: the node must be destroyed and made anew
 };
 const char* to_string(NodeState state);
 
@@ -112,6 +115,10 @@ class Node {
   datastore::TableService& tables();
   datastore::AntiEntropy& anti_entropy();
   datastore::Hints& hints();
+  /// Gets ready to be stopped: finishes what clients asked, sends them elsewhere, hands leadership over and flushes the
+  /// store. state() and status_json() tell how far it is. Waits until all other nodes have been up for some seconds for
+  /// everybody, and gives up where they are not, unless `force`. Errors: invalid_argument where it does not serve.
+  Status begin_drain(bool force);
   /// Cuts the node off from all other nodes, or heals that; clients still reach it. Only where `asterism up` runs it.
   void isolate(bool isolated);
   /// What it did in the last moments and what it holds, for people.
@@ -122,6 +129,8 @@ class Node {
   Task<Status> add_member(NodeInfo node, NodeId replaces, Instant deadline);
   /// Moves the shards of a member away; then it is none any more.
   Task<Status> remove_member(NodeId node, Instant deadline);
+  /// The same for a member that is down, which is not asked for anything. Errors: invalid_argument where it is up.
+  Task<Status> remove_dead_member(NodeId node, Instant deadline);
   /// Turns the change of that node back.
   Task<Status> cancel_change(NodeId node, Instant deadline);
   /// For GET /status.

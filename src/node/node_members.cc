@@ -225,19 +225,24 @@ Task<void> Node::Parts::serve_clients() {
       co_await sleep_for(1s);
     }
   }
+  // Without a process around it nobody drained it before.
+  if (tuning.host != nullptr) tasks.spawn(tell_serving());
   co_await left.wait();
   log.info("this node is no member any more");
   co_await sleep_for(farewell);
   faces->close_cql();
 }
 
+/// A node that was just killed is noticed within a moment.
+Task<bool> Node::Parts::is_down(NodeId node) {
+  const Instant noticed = ports.executor.now() + metadata_patience;
+  while (liveness->up(node) && ports.executor.now() < noticed) co_await sleep_for(node_poll);
+  co_return !liveness->up(node);
+}
+
 Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) {
   Parts& parts = *parts_;
-  // A node that was just killed is noticed within a moment.
-  const Instant noticed = parts.ports.executor.now() + metadata_patience;
-  while (replaces && parts.liveness->up(replaces) && parts.ports.executor.now() < noticed)
-    co_await sleep_for(node_poll);
-  if (replaces && parts.liveness->up(replaces))
+  if (replaces && !co_await parts.is_down(replaces))
     co_return fail(ErrorCode::invalid_argument,
                    "node {} is up: only a dead node can be replaced; decommission this one", replaces);
   std::set<size_t> factors;
@@ -257,6 +262,15 @@ Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) 
 Task<Status> Node::remove_member(NodeId node, Instant deadline) {
   CO_TRY_STATUS(co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::remove_node_command(node),
                                                    deadline));
+  co_return Status{};
+}
+
+Task<Status> Node::remove_dead_member(NodeId node, Instant deadline) {
+  if (!co_await parts_->is_down(node))
+    co_return fail(ErrorCode::invalid_argument, "node {} is up: only a dead node can be removed; decommission this one",
+                   node);
+  CO_TRY_STATUS(co_await parts_->metadata->propose(ClusterState::section_name,
+                                                   ClusterState::remove_node_command(node, true), deadline));
   co_return Status{};
 }
 

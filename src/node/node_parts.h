@@ -24,6 +24,8 @@ inline constexpr const char* rebuilding_mark = "rebuilding";  // rows of tables
 inline constexpr const char* damaged_mark = "damaged";        // files of the store, found by reading
 inline constexpr const char* recovering_mark = "recovering";  // votes and entries of Raft groups
 
+enum class DrainPhase : uint8_t { none, waiting, draining, drained };
+
 /// In the order in which they are made; destroyed from the end, tasks first.
 struct Node::Parts {
   NodeConfig config;
@@ -36,7 +38,10 @@ struct Node::Parts {
   bool hole_accepted = false;  // the store was set aside because it lacks what the log let go
   std::optional<Error> failure;
   Event failed, left;
-  WaitQueue news;  // of the metadata, or that this node left
+  DrainPhase drain_phase = DrainPhase::none;
+  std::optional<std::string> drain_error;  // why the latest attempt was given up
+  Instant steady_since;                    // when a node went up or down for this one, the latest time
+  WaitQueue news;                          // of the metadata, or that this node left
 
   LatencyHistogram loop_lag;
   LoadWindow load;
@@ -91,7 +96,19 @@ struct Node::Parts {
   void tend_voters();
   void forget_peers();
   bool gone_for_good(NodeId node);
+  Task<bool> is_down(NodeId node);
   Task<void> serve_clients();
+  void handle_departures();
+  Duration steady_for() const;
+  struct Unsteady {
+    std::string name;  // "": there is none
+    bool down = false;
+  };
+  Task<Unsteady> find_unsteady();
+  Task<Status> wait_for_steady();
+  Task<void> tell_departure(uint8_t what);
+  Task<void> tell_serving();
+  Task<void> drain(bool force);
   NodeState state() const;
   std::optional<Error> find_failure() const;
   Task<void> watch_for_failure();

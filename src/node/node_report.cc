@@ -116,6 +116,7 @@ std::string Node::status_json() {
                             {"id", change->subject().value},
                             {"what", change->replaces() ? "replace"
                                      : change->comes    ? "add"
+                                     : change->dead     ? "remove"
                                                         : "decommission"},
                             {"cancelled", change->cancelled},
                             {"ready", change->ready},
@@ -125,6 +126,8 @@ std::string Node::status_json() {
     if (change->comes) out["address"] = change->comes->host;
     status["change"] = std::move(out);
   }
+  if (parts.drain_phase == DrainPhase::waiting) status["drain"] = "waiting";
+  if (parts.drain_error) status["drain_error"] = *parts.drain_error;
   boost::json::object keyspaces;
   for (const auto& [keyspace, definition] : parts.schema.keyspaces())
     keyspaces[keyspace] = parts.cluster.shards_of(keyspace).size();

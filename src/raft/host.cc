@@ -347,6 +347,26 @@ void Host::campaign(ShardId id) {
   touch(*group);
 }
 
+size_t Host::hand_over() {
+  std::vector<ShardId> led;
+  for (const auto& [id, group] : groups_)
+    if (group->raft->configuration().voters.size() > 1 && is_leader(id)) led.push_back(id);
+  std::ranges::sort(led);
+  for (ShardId id : led) {
+    Group& group = *find(id);
+    const auto progress = group.raft->progress();
+    const Raft::PeerStatus* best = nullptr;
+    for (const Raft::PeerStatus& peer : progress)
+      if (peer.node != options_.self && peer.active && !peer.recovering &&
+          group.raft->configuration().is_voter(peer.node) && (best == nullptr || peer.match > best->match))
+        best = &peer;
+    if (best == nullptr) continue;
+    (void)group.raft->transfer_leadership(best->node);
+    touch(group);
+  }
+  return led.size();
+}
+
 Status Host::change_configuration(ShardId id, ConfigurationTarget target) {
   Group* group = find(id);
   if (group == nullptr || stopped_) return fail(ErrorCode::unavailable, "group {} does not run here", id);

@@ -82,6 +82,10 @@ class Host {
   /// unavailable, overloaded.
   Task<Status> read_barrier(ShardId group);
 
+  /// Hands over to other voters what this node leads, as far as any of them answers and has everything. Returns how
+  /// many groups it still leads that others could.
+  size_t hand_over();
+
   /// Starts to change who takes part. Errors: those of Raft::propose_config_change.
   Status change_configuration(ShardId group, ConfigurationTarget target);
 

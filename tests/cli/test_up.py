@@ -196,6 +196,24 @@ def test_node_start_says_what_is_missing(data):
         assert "has no node n9: it has n1" in command("node", "start", "n9", "--data", data).stderr
 
 
+def test_joining_says_what_is_missing(data, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("asterism1-" + "-".join(["0" * 16, "0" * 64, "plain"]))
+    def join(member, *more):
+        return command("node", "start", "--data", data, "--join", member, "--token", token, *more).stderr
+
+    assert "needs --join and --token" in command("node", "start", "n1", "--data", data, "--token", token).stderr
+    assert "needs --join and --token" in command("node", "start", "--data", data, "--join", "127.0.0.1").stderr
+    assert "127.0.0.1:1: " in join("127.0.0.1:1", "--address", "127.0.0.9")
+    assert "is no address" in join("127.0.0.1:x", "--address", "127.0.0.9")
+    assert "not a loopback address" in join("10.0.0.1", "--address", "127.0.0.9")
+    assert "must be a loopback address" in join("127.0.0.1:1", "--address", "10.0.0.1")
+    token.write_text("nothing")
+    assert "holds no join token" in join("127.0.0.1:1", "--address", "127.0.0.9")
+    for verb in ("drain", "stop", "remove"):
+        assert "holds no cluster" in command("node", verb, "n1", "--data", data).stderr
+
+
 def test_people_get_a_table_without_colours_in_a_pipe(data):
     up = subprocess.Popen([ASTERISM, "up", "--data", str(data), "--port-offset", str(OFFSET)],
                           stdout=subprocess.PIPE, text=True)
@@ -222,4 +240,4 @@ def test_usage(tmp_path):
     script = tmp_path / "completion"
     script.write_text(command("completion", "bash").stdout)
     ask = f"source {script}; COMP_WORDS=(asterism node st); COMP_CWORD=2; _asterism; echo ${{COMPREPLY[@]}}"
-    assert subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout.strip() == "start"
+    assert subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout.split() == ["start", "stop"]

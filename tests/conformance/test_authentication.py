@@ -8,9 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from cassandra import AuthenticationFailed, Unauthorized
+from cassandra import AuthenticationFailed, InvalidRequest, Unauthorized
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import NoHostAvailable
+from cassandra.protocol import OverloadedErrorMessage
 
 from cluster import OTHER_PORT_OFFSET, Cluster, command, wait_until
 from cql import Raw, connect, keyspace
@@ -188,6 +189,32 @@ def test_unknown_users_cost_as_much_as_wrong_passwords(guarded):
     known, unknown = (min(taken) for taken in times.values())
     assert known > 0.002, f"hashing takes {known * 1e3:.2f} ms"
     assert 0.6 < known / unknown < 1.7, {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def test_a_user_makes_so_many_requests_a_second(guarded, admin):
+    admin.execute("CREATE ROLE eager WITH LOGIN = true AND PASSWORD = 'pw' AND OPTIONS = {'requests_per_second': 40}")
+    assert admin.execute("LIST ROLES OF eager").one().options == {"requests_per_second": "40"}
+    with pytest.raises(InvalidRequest):
+        admin.execute("ALTER ROLE eager WITH OPTIONS = {'requests_per_second': 'many'}")
+    driver = log_in(guarded, ("eager", "pw"), only=0)
+    session = driver.connect()
+    time.sleep(1)
+    answered = refused_requests = 0
+    begun = time.monotonic()
+    while time.monotonic() - begun < 2:
+        try:
+            session.execute("SELECT key FROM system.local")
+            answered += 1
+        except OverloadedErrorMessage:
+            refused_requests += 1
+    assert 60 <= answered <= 130 and refused_requests > 0, (answered, refused_requests)
+    page = urllib.request.urlopen(f"http://{guarded.addresses()[0]}:{guarded.nodes[0]['http']}/metrics").read().decode()
+    counted = next(line for line in page.splitlines() if line.startswith("asterism_requests_limited_total "))
+    assert float(counted.split()[1]) >= refused_requests
+    admin.execute("ALTER ROLE eager WITH OPTIONS = {}")
+    for _ in range(200):
+        session.execute("SELECT key FROM system.local")
+    driver.shutdown()
 
 
 def test_a_flood_of_logins_does_not_stop_the_node(guarded, admin):

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 
 from cluster import Cluster, command, wait_until
@@ -135,6 +136,36 @@ def test_replace_and_restart(tmp_path):
             if node < 2:
                 wait_until(lambda: reads(sessions[node]), 20, "the driver to be back")
             away.discard(node)
+        check(cluster, writers, sessions[0])
+
+
+def test_a_dead_node_is_removed(tmp_path):
+    with Cluster(tmp_path / "data", 4) as cluster, connect_to(cluster, [0, 1], policy=None) as driver, \
+            connect_to(cluster, [0], only=0) as a, connect_to(cluster, [1], only=0) as b:
+        sessions = [a.connect(), b.connect()]
+        driver.connect()
+        table = make_table(sessions[0], "t")
+        writers = Writers(sessions, table, threads=4)
+        wait_until(lambda: sum(map(len, writers.acknowledged)) > ROWS_AT_LEAST, 60, "rows")
+        refused = command("node", "remove", "n4", "--data", cluster.data)
+        assert refused.returncode == 1 and "only a dead node can be removed" in refused.stderr, refused.stderr
+        body = urllib.request.Request(f"http://127.0.0.1:{cluster.nodes[0]['http']}/members/remove_dead",
+                                      json.dumps({"name": "n4"}).encode(), method="POST")
+        try:
+            urllib.request.urlopen(body, timeout=20)
+            raise AssertionError("a node that is up was removed")
+        except urllib.error.HTTPError as error:
+            assert error.code == 409 and b"decommission this one" in error.read()
+        cluster.kill(3)
+        removed = member_command(cluster, "remove", "n4")
+        assert removed["event"] == "node_removed" and removed["shards_moved"] > 0
+        assert {node["name"]: node["state"] for node in status(cluster)["nodes"]} == {"n1": "up", "n2": "up", "n3": "up"}
+        wait_until(lambda: len(driver.metadata.all_hosts()) == 3, 10, "the driver to learn that the fourth node is gone")
+        cluster.kill(2)
+        refused = command("node", "remove", "n3", "--data", cluster.data)
+        assert refused.returncode == 1 and "keyspace members has 3 replicas" in refused.stderr, refused.stderr
+        cluster.start(2)
+        wait_until(lambda: all(node["state"] == "up" for node in status(cluster)["nodes"]), 20, "all nodes")
         check(cluster, writers, sessions[0])
 
 

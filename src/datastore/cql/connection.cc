@@ -251,11 +251,21 @@ void Connection::dismiss() {
 }
 
 void Connection::start(std::unique_ptr<Work> work) {
-  if (!server_.admission_.admit())
-    return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node",
-                      work->envelope.header.stream);
+  const int16_t stream = work->envelope.header.stream;
+  if (server_.refusing_)
+    return send_error(CqlErrorCode::is_bootstrapping, "This node is about to stop: ask another one", stream);
+  if (principal_ && server_.access_.limits &&
+      !server_.access_.limits->take(principal_->role(), server_.executor_.now()))
+    return send_error(CqlErrorCode::overloaded,
+                      fmt::format("{} has made too many requests: try again later", principal_->role()), stream);
+  uint64_t& bytes_open = server_.counters_.request_bytes_open;
+  const size_t bytes = work->envelope.body.size();
+  const bool too_much = bytes_open > 0 && bytes_open + bytes > server_.options_.node_request_bytes_max;
+  if (too_much || !server_.admission_.admit())
+    return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node", stream);
+  bytes_open += bytes;
   ++requests_;
-  request_bytes_ += work->envelope.body.size();
+  request_bytes_ += bytes;
   server_.tasks_.spawn(run_request(shared_from_this(), std::move(work)));
 }
 
@@ -291,6 +301,7 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     if (ran.failed) ++of_kind.failed;
   }
   server_.admission_.done();
+  counters.request_bytes_open -= work->envelope.body.size();
   --requests_;
   request_bytes_ -= work->envelope.body.size();
   room_.wake_all();

@@ -25,6 +25,8 @@ class EventSource {
   void metadata_changed();
   /// UP waits for up_event_delay, and is not told where the node is down again by then.
   void liveness_changed(NodeId node, bool up);
+  /// What the node itself says: likewise.
+  void announced(NodeId node, bool serves) { liveness_changed(node, serves); }
 
  private:
   struct Peer {

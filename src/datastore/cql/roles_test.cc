@@ -69,6 +69,24 @@ TEST_F(RolesTest, WrongPasswordsAndUnknownUsersAreBadCredentials) {
   EXPECT_EQ(server_->counters().errors.at(CqlErrorCode::bad_credentials), 4u);
 }
 
+TEST_F(RolesTest, AUserMakesSoManyRequestsASecond) {
+  auto ada = make_user("ada"), bob = make_user("bob");
+  const std::string query = "SELECT key FROM system.local";
+  EXPECT_EQ(error_of(*admin_, "ALTER ROLE ada WITH OPTIONS = {'requests_per_second': 'many'}").code,
+            CqlErrorCode::invalid);
+  as_admin("ALTER ROLE ada WITH OPTIONS = {'requests_per_second': '3'}");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(*ada, query), "local\n");
+  const auto error = error_of(*ada, query);
+  EXPECT_EQ(error.code, CqlErrorCode::overloaded);
+  EXPECT_THAT(error.message, HasSubstr("ada has made too many requests"));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(*bob, query), "local\n");
+  EXPECT_EQ(limits_.refused(), 1u);
+  simulation_.run_for(1s);
+  EXPECT_EQ(ask(*ada, query), "local\n");
+  as_admin("ALTER ROLE ada WITH OPTIONS = {}");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(*ada, query), "local\n");
+}
+
 TEST_F(RolesTest, NothingButLoggingInIsServedBefore) {
   auto stream = dial();
   transmit(*stream, request_bytes(wire::Options{}, Version::v4, 1));

@@ -35,7 +35,8 @@ CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& netw
       roles_(roles),
       log_(std::move(log)),
       admission_(options_.admission, executor),
-      tasks_(executor) {
+      tasks_(executor),
+      accepting_(executor) {
   if (access_.required) statements_.require_principals();
   events_ = std::make_shared<EventSource>(options_.self, options_.up_event_delay, executor, cluster, schema, liveness,
                                           [this](const wire::Event& event) { send_event(event); });
@@ -48,21 +49,32 @@ CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& netw
   });
 }
 
-CqlServer::~CqlServer() { tasks_.cancel(); }
+CqlServer::~CqlServer() {
+  accepting_.cancel();
+  tasks_.cancel();
+}
 
 Status CqlServer::listen(const Address& address) {
   TRY(auto listener, network_.listen(address));
   log_.info("CQL clients are served at {}", listener->local_address().to_string());
   listeners_.push_back(std::move(listener));
-  tasks_.spawn(accept_loop(*listeners_.back()));
+  accepting_.spawn(accept_loop(*listeners_.back()));
   return {};
 }
 
+void CqlServer::refuse_connections() {
+  accepting_.cancel();
+  listeners_.clear();
+}
+
+void CqlServer::announce(NodeId node, bool serves) { events_->announced(node, serves); }
+
 void CqlServer::stop() {
+  refuse_connections();
   tasks_.cancel();
   connections_.clear();
-  listeners_.clear();
-  counters_.connections_open = 0;
+  counters_.connections_open = counters_.request_bytes_open = 0;
+  admission_.forget();
 }
 
 Address CqlServer::local_address() const {

@@ -12,6 +12,7 @@
 #include "datastore/cql/prepared_cache.h"
 #include "datastore/cql/roles.h"
 #include "gateway/admission.h"
+#include "gateway/request_limits.h"
 #include "runtime/io.h"
 #include "runtime/task_group.h"
 
@@ -30,8 +31,9 @@ struct CqlServerOptions {
   uint32_t body_size_max = 128 << 20;         // a longer request is refused and skipped
 
   // Bounds of the node.
-  uint32_t connections_max = 10'000;  // one more is closed as soon as it is accepted
-  AdmissionOptions admission{};       // of requests under way; more are answered with Overloaded
+  uint32_t connections_max = 10'000;          // one more is closed as soon as it is accepted
+  AdmissionOptions admission{};               // of requests under way; more are answered with Overloaded
+  size_t node_request_bytes_max = 512 << 20;  // of requests under way, likewise
 
   Duration write_timeout = 5s;
   Duration read_timeout = 10s;
@@ -51,9 +53,9 @@ struct StatementCounters {
   LatencyHistogram time;
 };
 
-/// Only grow, but for the gauge.
+/// Only grow, but for the gauges.
 struct CqlCounters {
-  uint64_t connections_open = 0;                                                        // a gauge
+  uint64_t connections_open = 0, request_bytes_open = 0;                                // gauges
   uint64_t connections_accepted = 0, connections_refused = 0, connections_dropped = 0;  // dropped: backlog
   uint64_t bytes_received = 0, bytes_sent = 0;
   std::map<wire::Opcode, uint64_t> requests;
@@ -66,7 +68,8 @@ struct CqlCounters {
 struct CqlAccess {
   const AccessState& state;
   Authenticator& authenticator;
-  bool required = false;  // clients must log in; otherwise everybody may do everything
+  bool required = false;            // clients must log in; otherwise everybody may do everything
+  RequestLimits* limits = nullptr;  // of users; may be null
 };
 
 class Connection;
@@ -87,6 +90,12 @@ class CqlServer {
   Status listen(const Address& address);
   /// Serves nobody any more: every connection ends.
   void stop();
+  /// For a node that is about to stop: takes no new connections; answers every new request with IsBootstrapping, which
+  /// has drivers ask another node. Requests under way go on.
+  void refuse_connections();
+  void refuse_requests() { refusing_ = true; }
+  /// Another node says that it serves clients, or stops to: they hear of it.
+  void announce(NodeId node, bool serves);
   bool listening() const { return !listeners_.empty(); }
   /// With the real port where 0 was asked for.
   Address local_address() const;
@@ -118,7 +127,8 @@ class CqlServer {
   std::map<uint64_t, std::shared_ptr<Connection>> connections_;
   uint64_t next_connection_ = 1;
   std::shared_ptr<EventSource> events_;
-  TaskGroup tasks_;
+  bool refusing_ = false;
+  TaskGroup tasks_, accepting_;
 };
 
 }  // namespace asterism::cql

@@ -181,6 +181,50 @@ TEST_F(ServerTest, RequestsAboveTheNodesBoundAreOverloaded) {
   EXPECT_EQ(overloaded, 6u);
 }
 
+TEST_F(ServerTest, BytesAboveTheNodesBoundAreOverloaded) {
+  serve({.node_request_bytes_max = 2000});
+  auto client = connect();
+  make_table(*client);
+  tables_.delay = 10ms;
+  size_t done = 0, overloaded = 0;
+  auto insert = [](CqlClient& of, Instant deadline, size_t& count, size_t& refused) -> Task<void> {
+    auto reply = co_await of.query("INSERT INTO ks.t (k, v) VALUES ('a', '" + std::string(900, 'v') + "')", deadline);
+    ++count;
+    if (reply && reply->error() && reply->error()->code == CqlErrorCode::overloaded) ++refused;
+  };
+  for (int i = 0; i < 10; ++i) client_machine_.spawn(insert(*client, soon(), done, overloaded));
+  EXPECT_TRUE(simulation_.run_until([&] { return done == 10; }, 60s));
+  EXPECT_EQ(overloaded, 8u);
+  EXPECT_EQ(server_->counters().request_bytes_open, 0u);
+  EXPECT_EQ(ask(*client, "INSERT INTO ks.t (k, v) VALUES ('a', '" + std::string(5000, 'v') + "')"), "")
+      << "a larger one runs alone";
+}
+
+TEST_F(ServerTest, ANodeThatIsAboutToStopEndsWhatIsUnderWayAndTakesNothingNew) {
+  serve();
+  auto client = connect();
+  make_table(*client);
+  tables_.delay = 50ms;
+  std::optional<bool> written;
+  client_machine_.spawn([](CqlClient& of, Instant deadline, std::optional<bool>& out) -> Task<void> {
+    auto reply = co_await of.query("INSERT INTO ks.t (k, v) VALUES ('a', 'v')", deadline);
+    out = reply && reply->error() == nullptr;
+  }(*client, soon(), written));
+  EXPECT_TRUE(simulation_.run_until([&] { return server_->admission().open() == 1; }, 10s));
+  server_->refuse_connections();
+  EXPECT_FALSE(try_connect().has_value());
+  server_->refuse_requests();
+  auto reply = reply_of(client->query("SELECT * FROM ks.t", soon()));
+  ASSERT_TRUE(reply.error());
+  EXPECT_EQ(reply.error()->code, CqlErrorCode::is_bootstrapping);
+  EXPECT_TRUE(simulation_.run_until([&] { return written.has_value(); }, 10s));
+  EXPECT_EQ(written, true);
+  EXPECT_EQ(server_->admission().open(), 0u);
+  server_->stop();
+  simulation_.run_for(1s);
+  EXPECT_TRUE(client->closed());
+}
+
 TEST_F(ServerTest, TheConnectionAboveTheBoundIsClosed) {
   serve({.connections_max = 2});
   auto first = connect(), second = connect();
@@ -373,6 +417,28 @@ TEST_F(ServerTest, StatusEventsFollowLiveness) {
   EXPECT_THAT(seen, ::testing::ElementsAre(true, false));
   up();
   simulation_.run_for(10s);
+  EXPECT_THAT(seen, ::testing::ElementsAre(true, false, true));
+}
+
+TEST_F(ServerTest, ANodeThatSaysSoGoesAndComes) {
+  serve();
+  auto client = connect();
+  std::vector<bool> seen;
+  client->on_event([&](const wire::Event& event) {
+    if (auto* change = std::get_if<wire::StatusChange>(&event.change))
+      seen.push_back(change->change == wire::StatusChange::Change::up);
+  });
+  reply_of(client->register_events({wire::EventType::status_change}, soon()));
+  Rpc rpc(RpcOptions{NodeId{2}, "constellation"}, peer_machine_.executor(), peer_machine_.network(),
+          peer_machine_.random(), Log());
+  Liveness liveness(NodeId{2}, peer_machine_.executor(), rpc, Log());
+  ASSERT_TRUE(rpc.listen(peer_machine_.address(7000)).has_value());
+  EXPECT_TRUE(simulation_.run_until([&] { return !seen.empty(); }, 30s));
+  server_->announce(NodeId{2}, false);
+  simulation_.run_for(5s);
+  EXPECT_THAT(seen, ::testing::ElementsAre(true, false)) << "although it answers";
+  server_->announce(NodeId{2}, true);
+  simulation_.run_for(5s);
   EXPECT_THAT(seen, ::testing::ElementsAre(true, false, true));
 }
 

@@ -68,7 +68,7 @@ class ServerTest : public ::testing::Test, public SchemaChanges {
     options.cluster_name = "constellation";
     server_ = std::make_unique<CqlServer>(options, machine_.executor(), machine_.network(), statements_, prepared_,
                                           cluster_, schema_, liveness_, metadata_,
-                                          CqlAccess{access_, authenticator_, login_required}, roles_, Log());
+                                          CqlAccess{access_, authenticator_, login_required, &limits_}, roles_, Log());
     ASSERT_TRUE(server_->listen(address_).has_value());
   }
 
@@ -165,6 +165,7 @@ class ServerTest : public ::testing::Test, public SchemaChanges {
   } audited_;
   Authenticator authenticator_{access_, machine_.disk(), machine_.random(), Audit(Log(audited_, "audit")),
                                AuthenticatorOptions{.iterations = 4096}};
+  RequestLimits limits_{access_};
   RoleStatements roles_{Catalog{schema_, virtual_tables_}, access_, *this, authenticator_};
   Rpc rpc_{{NodeId{1}, "constellation"}, machine_.executor(), machine_.network(), machine_.random(), Log()};
   Liveness liveness_{NodeId{1}, machine_.executor(), rpc_, Log()};

@@ -10,6 +10,22 @@ namespace asterism::simulation {
 constexpr Duration ask_limit = 5s;
 constexpr int tries_most = 20;
 
+static bool comes(MemberStep what) { return what == MemberStep::add || what == MemberStep::replace; }
+
+static const char* to_string(MemberStep what) {
+  switch (what) {
+    case MemberStep::add:
+      return "add";
+    case MemberStep::decommission:
+      return "decommission";
+    case MemberStep::replace:
+      return "replace";
+    case MemberStep::remove:
+      return "remove";
+  }
+  return "unknown";
+}
+
 MemberPlan MemberPlan::from(Random& random) {
   MemberPlan plan;
   const auto maybe_cancelled = [&]() -> std::optional<Duration> {
@@ -18,7 +34,8 @@ MemberPlan MemberPlan::from(Random& random) {
   };
   plan.steps.push_back({random.chance(0.7) ? MemberStep::add : MemberStep::replace, maybe_cancelled()});
   for (uint64_t more = random.below(3); more > 0; --more) {
-    const MemberStep what = random.chance(0.5)   ? MemberStep::decommission
+    const MemberStep what = random.chance(0.4)   ? MemberStep::decommission
+                            : random.chance(0.4) ? MemberStep::remove
                             : random.chance(0.5) ? MemberStep::add
                                                  : MemberStep::replace;
     plan.steps.push_back({what, maybe_cancelled()});
@@ -27,17 +44,19 @@ MemberPlan MemberPlan::from(Random& random) {
 }
 
 size_t MemberPlan::spares() const {
-  return static_cast<size_t>(
-      std::ranges::count_if(steps, [](const Step& step) { return step.what != MemberStep::decommission; }));
+  return static_cast<size_t>(std::ranges::count_if(steps, [](const Step& step) { return comes(step.what); }));
 }
 
-bool MemberPlan::loses_disks() const { return std::ranges::count(steps, MemberStep::replace, &Step::what) > 0; }
+bool MemberPlan::loses_disks() const {
+  return std::ranges::any_of(
+      steps, [](const Step& step) { return step.what == MemberStep::replace || step.what == MemberStep::remove; });
+}
 
 std::string MemberPlan::describe() const {
   std::string text;
   for (const Step& step : steps) {
     text += text.empty() ? "members: " : ", ";
-    text += step.what == MemberStep::add ? "add" : step.what == MemberStep::replace ? "replace" : "decommission";
+    text += to_string(step.what);
     if (step.cancelled_after)
       text += fmt::format(" (cancelled after {} ms)", step.cancelled_after->count() / 1'000'000);
   }
@@ -110,15 +129,16 @@ Task<bool> MemberLoad::begin(MemberStep what, size_t subject, size_t replaced) {
   info.endpoints = {{"cql", config.cql_port}, {"http", config.http_port}};
   info.place = config.place;
   const std::function<Task<Status>(Node&, Instant)> request = [&](Node& node, Instant deadline) {
-    return what == MemberStep::decommission ? node.remove_member(id, deadline) : node.add_member(info, dead, deadline);
+    if (what == MemberStep::decommission) return node.remove_member(id, deadline);
+    if (what == MemberStep::remove) return node.remove_dead_member(id, deadline);
+    return node.add_member(info, dead, deadline);
   };
   for (int tries = 0; !verdict_.failed();) {
     const bool taken = co_await ask(request);
     // An attempt that nobody answered may have been taken.
     const ClusterState* state = freshest();
-    const bool begun =
-        state != nullptr && ((state->change() && state->change()->subject() == id) ||
-                             (what != MemberStep::decommission && state->nodes().contains(id)) || state->removed(id));
+    const bool begun = state != nullptr && ((state->change() && state->change()->subject() == id) ||
+                                            (comes(what) && state->nodes().contains(id)) || state->removed(id));
     if (taken || begun) co_return true;
     // A node that was killed counts as up for a moment; or it was started again.
     const bool seems_up = refusal_.ends_with("decommission this one") && ++tries < tries_most;
@@ -160,20 +180,22 @@ void MemberLoad::delay_news() {
 Task<void> MemberLoad::carry_out(MemberPlan::Step step) {
   size_t subject = cluster_.some_node(random_), replaced = 0;
   while (freshest() == nullptr) co_await sleep_for(100ms);
-  if (step.what != MemberStep::decommission) {
+  if (comes(step.what)) {
     replaced = subject;
     subject = cluster_.founders() + used_++;
     cluster_.set_config(subject, joining_config(subject));
     cluster_.node_machine(subject).start();
   }
-  if (step.what == MemberStep::replace) {
-    cluster_.set_present(replaced, false);
-    sim::Machine& machine = cluster_.node_machine(replaced);
+  const bool kills = step.what == MemberStep::replace || step.what == MemberStep::remove;
+  const size_t dead = step.what == MemberStep::replace ? replaced : subject;
+  if (kills) {
+    cluster_.set_present(dead, false);
+    sim::Machine& machine = cluster_.node_machine(dead);
     if (machine.running()) machine.crash(random_.chance(0.5) ? sim::Crash::kill : sim::Crash::power);
   }
   const bool begun = co_await begin(step.what, subject, replaced);
   if (begun) {
-    cluster_.set_present(subject, true);
+    cluster_.set_present(subject, step.what != MemberStep::remove);
     cluster_.simulation().tell(sim::Simulation::no_machine, fmt::format("the change of n{} has begun", subject + 1));
     co_await finish(step, subject);
   }
@@ -184,12 +206,12 @@ Task<void> MemberLoad::carry_out(MemberPlan::Step step) {
   cluster_.set_present(subject, member(subject));
   cluster_.simulation().tell(sim::Simulation::no_machine,
                              fmt::format("n{} is {} now", subject + 1, member(subject) ? "a member" : "no member"));
-  if (step.what != MemberStep::decommission && !member(subject) && cluster_.node_machine(subject).running())
+  if (comes(step.what) && !member(subject) && cluster_.node_machine(subject).running())
     cluster_.node_machine(subject).crash(sim::Crash::kill);
-  if (step.what != MemberStep::replace || !member(replaced)) co_return;
+  if (!kills || !member(dead)) co_return;
   // The way back leads to the old node.
-  cluster_.set_present(replaced, true);
-  if (!cluster_.node_machine(replaced).running()) cluster_.node_machine(replaced).start();
+  cluster_.set_present(dead, true);
+  if (!cluster_.node_machine(dead).running()) cluster_.node_machine(dead).start();
 }
 
 }  // namespace asterism::simulation

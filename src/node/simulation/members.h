@@ -1,11 +1,11 @@
-// Nodes that join, leave and are replaced during a run.
+// Nodes that join, leave, are replaced and are removed during a run.
 #pragma once
 
 #include "node/simulation/cluster.h"
 
 namespace asterism::simulation {
 
-enum class MemberStep : uint8_t { add, decommission, replace };
+enum class MemberStep : uint8_t { add, decommission, replace, remove };
 
 /// Which changes of members a run has, one after the other.
 struct MemberPlan {
@@ -17,7 +17,7 @@ struct MemberPlan {
 
   static MemberPlan from(Random& random);
   size_t spares() const;  // machines that steps need
-  /// A node that is replaced takes what only it stored with it.
+  /// A node that is replaced or removed takes what only it stored with it.
   bool loses_disks() const;
   std::string describe() const;
 };

@@ -52,7 +52,7 @@ Result<SslContext> make_context(const TlsOptions& options, bool server) {
     if (server) SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(options.authorities.c_str()));
   }
   int verify = SSL_VERIFY_NONE;
-  if (!server || options.clients != TlsOptions::Clients::off) verify |= SSL_VERIFY_PEER;
+  if (server ? options.clients != TlsOptions::Clients::off : options.check_certificate) verify |= SSL_VERIFY_PEER;
   if (options.clients == TlsOptions::Clients::required) verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   SSL_CTX_set_verify(raw, verify, nullptr);
   return context;

@@ -20,6 +20,9 @@ struct TlsOptions {
   Clients clients = Clients::off;
   /// Of those that this network connects to: whether the certificate must name the address.
   bool check_address = true;
+  /// False: connects to anybody, who could be everybody. For asking for what is checked in other ways, and nothing
+  /// else.
+  bool check_certificate = true;
 };
 
 /// Wraps a network, which must outlive what this makes, as must the executor. Files are read now and not again.
