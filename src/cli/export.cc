@@ -266,7 +266,7 @@ Task<Status> ExportRun::run() {
   CO_TRY(auto client, co_await cluster_->connect(connect_limit, wire::Version::v4));
   CO_TRY(table_, co_await read_table(*client, keyspace, table, core_.executor().now() + schema_limit));
   CO_TRY(columns_, choose_columns(table_, split_names(options_.columns)));
-  CO_TRY(const auto ring, co_await read_ring(*client, core_.executor().now() + schema_limit));
+  CO_TRY(const auto ring, co_await read_ring(*client, cluster_->nodes(), core_.executor().now() + schema_limit));
   for (const RingNode& node : ring) nodes_.push_back({node.address, nullptr});
   cut_ranges(ring);
   CO_TRY_STATUS(open_output());

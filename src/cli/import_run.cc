@@ -116,7 +116,7 @@ Task<Status> ImportRun::run() {
     acknowledged_ += part.rows;
     tracker_->acknowledge(part.stretch, part.rows);
   });
-  CO_TRY(auto ring, co_await read_ring(*client_, core_.executor().now() + schema_limit));
+  CO_TRY(auto ring, co_await read_ring(*client_, cluster_->nodes(), core_.executor().now() + schema_limit));
   CO_TRY_STATUS(co_await sender_->open(std::move(ring)));
   client_.reset();
   begun_ = core_.executor().now();
