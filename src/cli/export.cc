@@ -51,7 +51,6 @@ class ExportRun {
   }
 
   Task<Status> run();
-  void interrupt() { stop({ErrorCode::closed, "interrupted: nothing was kept"}); }
   std::string summary() const;
 
  private:
@@ -301,8 +300,13 @@ int run_export(ExportOptions& options) {
   }
   RealCore core;
   ExportRun run(core, options);
-  core.on_signals({SIGINT, SIGTERM}, [&](int) { run.interrupt(); });
-  const auto done = run_task(core, run.run());
+  bool interrupted = false;
+  core.on_signals({SIGINT, SIGTERM}, [&](int) { interrupted = true; });
+  const auto done = run_task(core, run.run(), &interrupted);
+  if (!done) {
+    print_error("interrupted: nothing was kept");
+    return 1;
+  }
   if (!*done) {
     print_error(done->error().message);
     return 1;

@@ -156,6 +156,33 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
     assert rows(cluster, "SELECT writetime(n) FROM shop.many WHERE k = 'key-7'") == [{"writetime(n)": stamp}]
 
 
+@pytest.mark.parametrize("source", ["pipe", "file"])
+def test_an_interrupted_import_ends_at_once(cluster, tmp_path, source):
+    assert cql(cluster, "-e", "CREATE TABLE IF NOT EXISTS shop.stopped (k int PRIMARY KEY)").returncode == 0
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f"{k}\n" for k in range(2_000_000)))
+    file = "-" if source == "pipe" else str(path)
+    process = subprocess.Popen([ASTERISM, "import", "shop.stopped", file, "--data", str(cluster.data), "--concurrency", "1"],
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    if source == "pipe":
+        process.stdin.write(b"1\n2\n")
+        process.stdin.flush()
+    else:
+        wait_until((tmp_path / "rows.csv.asterism-import").exists, 20, "progress")
+    wait_until(lambda: signal.SIGINT in signals_of(process.pid), 10, "it to listen")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 1
+    said = process.stderr.read()
+    assert b"interrupted" in said and (b"--resume" in said) == (source == "file")
+
+
+def signals_of(pid):
+    """The signals that a process catches."""
+    with open(f"/proc/{pid}/status") as status:
+        caught = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
+    return {number for number in signal.Signals if caught >> (number - 1) & 1}
+
+
 def test_errors_and_help_say_what_to_do(cluster):
     assert "KEYSPACE.TABLE" in run(cluster, "import", "orders", "-", input="").stderr
     assert "DESCRIBE TABLES" in run(cluster, "import", "shop.none", "-", input="").stderr
