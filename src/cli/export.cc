@@ -51,7 +51,6 @@ class ExportRun {
   }
 
   Task<Status> run();
-  void interrupt() { stop({ErrorCode::closed, "interrupted: nothing was kept"}); }
   std::string summary() const;
 
  private:
@@ -266,7 +265,7 @@ Task<Status> ExportRun::run() {
   CO_TRY(auto client, co_await cluster_->connect(connect_limit, wire::Version::v4));
   CO_TRY(table_, co_await read_table(*client, keyspace, table, core_.executor().now() + schema_limit));
   CO_TRY(columns_, choose_columns(table_, split_names(options_.columns)));
-  CO_TRY(const auto ring, co_await read_ring(*client, core_.executor().now() + schema_limit));
+  CO_TRY(const auto ring, co_await read_ring(*client, cluster_->nodes(), core_.executor().now() + schema_limit));
   for (const RingNode& node : ring) nodes_.push_back({node.address, nullptr});
   cut_ranges(ring);
   CO_TRY_STATUS(open_output());
@@ -301,8 +300,13 @@ int run_export(ExportOptions& options) {
   }
   RealCore core;
   ExportRun run(core, options);
-  core.on_signals({SIGINT, SIGTERM}, [&](int) { run.interrupt(); });
-  const auto done = run_task(core, run.run());
+  bool interrupted = false;
+  core.on_signals({SIGINT, SIGTERM}, [&](int) { interrupted = true; });
+  const auto done = run_task(core, run.run(), &interrupted);
+  if (!done) {
+    print_error("interrupted: nothing was kept");
+    return 1;
+  }
   if (!*done) {
     print_error(done->error().message);
     return 1;

@@ -11,6 +11,7 @@ namespace {
 constexpr size_t piece_bytes = 1 << 20, stretch_bytes = 256 << 10;
 constexpr size_t line_bytes_max = CsvReader::record_bytes_max;
 constexpr size_t stretches_max = 64, rejected_bytes_shown = 200;
+constexpr Duration input_wait = 100ms;
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 /// The bytes as text: what is no UTF-8 becomes one character a byte.
@@ -40,9 +41,12 @@ std::string line_of(const std::vector<CsvField>& fields, char delimiter) {
 
 }  // namespace
 
-Result<Bytes> ImportRun::read_piece(uint64_t offset, size_t size) {
-  if (options_.from_stdin()) return read_descriptor(0, size);
-  return read_file_at(input_.get(), offset, size, options_.file);
+Result<Bytes> ImportRun::read_piece(uint64_t offset, size_t size) const {
+  while (options_.from_stdin() && !reading_ends_) {
+    TRY(auto piece, read_descriptor_within(0, size, input_wait));
+    if (piece) return std::move(*piece);
+  }
+  return options_.from_stdin() ? Result<Bytes>(Bytes()) : read_file_at(input_.get(), offset, size, options_.file);
 }
 
 /// Two pieces ahead of whoever takes them; an empty one is the end.
@@ -68,7 +72,9 @@ Task<void> ImportRun::read_ahead() {
 /// One piece more in the window.
 Task<Status> ImportRun::fill() {
   auto piece = co_await pieces_.pop();
-  if (!piece) co_return fail(read_error_.value_or(Error{ErrorCode::closed, "the input is closed"}));
+  if (!piece)
+    co_return fail(
+        read_error_.value_or(Error{ErrorCode::closed, interrupted_ ? "interrupted" : "the input is closed"}));
   window_.erase(0, at_);
   at_ = 0;
   last_ = piece->empty();

@@ -19,7 +19,12 @@ constexpr size_t begin_bytes_max = 4096;
 ImportRun::ImportRun(RealCore& core, const ImportOptions& options)
     : core_(core), options_(options), csv_(options.delimiter), bar_(!options.json), tasks_(core.executor()) {}
 
-ImportRun::~ImportRun() { tasks_.cancel(); }
+ImportRun::~ImportRun() {
+  tasks_.cancel();
+  // Waits for what its threads still do with the input.
+  reading_ends_ = true;
+  disk_.reset();
+}
 
 /// What decides how the input's bytes become rows.
 std::string ImportRun::settings() const {
@@ -116,7 +121,7 @@ Task<Status> ImportRun::run() {
     acknowledged_ += part.rows;
     tracker_->acknowledge(part.stretch, part.rows);
   });
-  CO_TRY(auto ring, co_await read_ring(*client_, core_.executor().now() + schema_limit));
+  CO_TRY(auto ring, co_await read_ring(*client_, cluster_->nodes(), core_.executor().now() + schema_limit));
   CO_TRY_STATUS(co_await sender_->open(std::move(ring)));
   client_.reset();
   begun_ = core_.executor().now();
@@ -127,9 +132,9 @@ Task<Status> ImportRun::run() {
   Status saved = co_await save();
   bar_.clear();
   if (sender_->failure()) co_return fail(*sender_->failure());
-  if (!sent) co_return sent;
   if (bad_row_) co_return fail(*bad_row_);
   if (interrupted_) co_return fail(ErrorCode::closed, "interrupted");
+  if (!sent) co_return sent;
   if (!saved && !options_.from_stdin()) co_return saved;
   if (save_error_) co_return fail(*save_error_);
   if (!options_.from_stdin()) (void)remove_file(options_.progress_path());

@@ -1,6 +1,7 @@
 // One import: reads, encodes and sends rows, keeps what a later run needs, and shows how far it is.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "cli/batch_sender.h"
@@ -39,7 +40,10 @@ class ImportRun {
 
   /// To the end, to the first error, or until interrupt().
   Task<Status> run();
-  void interrupt() { interrupted_ = true; }
+  void interrupt() {
+    interrupted_ = true;
+    pieces_.close();
+  }
   bool begun() const { return begun_.ns != 0; }
   /// What is known at the end, as words or as JSON.
   std::string summary() const;
@@ -55,7 +59,8 @@ class ImportRun {
 
   // Rows.
   Task<void> read_ahead();
-  Result<Bytes> read_piece(uint64_t offset, size_t size);
+  /// On one of the disk's threads.
+  Result<Bytes> read_piece(uint64_t offset, size_t size) const;
   Task<Status> fill();
   Task<Status> take_header();
   Task<Status> send_rows();
@@ -101,6 +106,7 @@ class ImportRun {
   std::optional<Error> bad_row_;  // the one that was too many
   uint64_t rejected_ = 0, rows_ = 0, acknowledged_ = 0;
   bool interrupted_ = false;
+  std::atomic<bool> reading_ends_ = false;
   uint64_t saved_offset_ = UINT64_MAX;
   bool saving_ = false;
   std::optional<Error> save_error_;  // rejects that could not be written

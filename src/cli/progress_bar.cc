@@ -13,7 +13,7 @@ ProgressBar::ProgressBar(bool shown) : shown_(shown && is_terminal(2)) {}
 
 void ProgressBar::show(double fraction, const std::string& words) {
   if (!shown_) return;
-  constexpr size_t width = 24;
+  constexpr size_t width = 16;
   std::string line;
   if (fraction >= 0) {
     const auto filled = static_cast<size_t>(std::clamp(fraction, 0.0, 1.0) * width);

@@ -130,7 +130,7 @@ Result<std::vector<TableColumn>> choose_columns(const TableInfo& table, const st
   return chosen;
 }
 
-Task<Result<std::vector<RingNode>>> read_ring(CqlClient& client, Instant deadline) {
+Task<Result<std::vector<RingNode>>> read_ring(CqlClient& client, std::vector<Address> named, Instant deadline) {
   cql::CqlQueryOptions options;
   options.consistency = cql::wire::Consistency::one;
   std::vector<RingNode> nodes;
@@ -142,6 +142,9 @@ Task<Result<std::vector<RingNode>>> read_ring(CqlClient& client, Instant deadlin
   for (const Row& row : rows)
     if (auto node = node_of(row)) nodes.push_back(std::move(*node));
   if (nodes.empty()) co_return fail(ErrorCode::unavailable, "the node knows no cluster yet: try again in a moment");
+  for (Address& address : named)
+    if (std::ranges::none_of(nodes, [&](const RingNode& node) { return node.address == address; }))
+      nodes.push_back({std::move(address), {}});
   co_return nodes;
 }
 

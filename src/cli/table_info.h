@@ -38,8 +38,9 @@ struct RingNode {
   Address address;
   std::vector<int64_t> tokens;
 };
-/// The node that answers comes first. Errors: those of the client.
-Task<Result<std::vector<RingNode>>> read_ring(cql::CqlClient& client, Instant deadline);
+/// The node that answers comes first. At the end, without tokens, come those of `named` that the cluster knows by
+/// another address. Errors: those of the client.
+Task<Result<std::vector<RingNode>>> read_ring(cql::CqlClient& client, std::vector<Address> named, Instant deadline);
 
 /// What an ERROR says, as an Error: unavailable where another attempt may succeed, else invalid_argument.
 Error error_of(const cql::wire::ErrorResponse& error);

@@ -139,6 +139,8 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
     try:
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
+        out = run(cluster, "export", "shop.many", "-")
+        assert out.returncode == 0, out.stderr
     finally:
         cluster.start(2)
     said = json.loads(said)
@@ -146,14 +148,39 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
     assert said["rows"] + said["rows_before"] == count - len(bad)
     rejects = [json.loads(line)["line"] for line in (tmp_path / "many.csv.rejects").read_text().splitlines()]
     assert rejects == sorted(i + 1 for i in bad)
-    out = run(cluster, "export", "shop.many", "-")
-    assert out.returncode == 0, out.stderr
     stored = sorted(out.stdout.splitlines())
     expected = sorted(f"key-{i},{i},value {i}" for i in range(count) if i not in bad)
     assert len(stored) == len(expected)
     digest = [hashlib.sha256("\n".join(lines).encode()).hexdigest() for lines in (stored, expected)]
     assert digest[0] == digest[1]
     assert rows(cluster, "SELECT writetime(n) FROM shop.many WHERE k = 'key-7'") == [{"writetime(n)": stamp}]
+
+
+@pytest.mark.parametrize("source", ["pipe", "file"])
+def test_an_interrupted_import_ends_at_once(cluster, tmp_path, source):
+    assert cql(cluster, "-e", "CREATE TABLE IF NOT EXISTS shop.stopped (k int PRIMARY KEY)").returncode == 0
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f"{k}\n" for k in range(2_000_000)))
+    file = "-" if source == "pipe" else str(path)
+    process = subprocess.Popen([ASTERISM, "import", "shop.stopped", file, "--data", str(cluster.data), "--concurrency", "1"],
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    if source == "pipe":
+        process.stdin.write(b"1\n2\n")
+        process.stdin.flush()
+    else:
+        wait_until((tmp_path / "rows.csv.asterism-import").exists, 20, "progress")
+    wait_until(lambda: signal.SIGINT in signals_of(process.pid), 10, "it to listen")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 1
+    said = process.stderr.read()
+    assert b"interrupted" in said and (b"--resume" in said) == (source == "file")
+
+
+def signals_of(pid):
+    """The signals that a process catches."""
+    with open(f"/proc/{pid}/status") as status:
+        caught = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
+    return {number for number in signal.Signals if caught >> (number - 1) & 1}
 
 
 def test_errors_and_help_say_what_to_do(cluster):

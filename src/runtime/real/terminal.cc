@@ -1,6 +1,7 @@
 #include "runtime/real/terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -18,6 +19,14 @@ Result<Bytes> read_descriptor(int descriptor, size_t max_bytes) {
   while (got < 0 && errno == EINTR);
   if (got < 0) return std::unexpected(error_from_errno(errno, "read"));
   bytes.resize(static_cast<size_t>(got));
+  return bytes;
+}
+
+Result<std::optional<Bytes>> read_descriptor_within(int descriptor, size_t max_bytes, Duration limit) {
+  pollfd waiting{descriptor, POLLIN, 0};
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
+  if (::poll(&waiting, 1, static_cast<int>(ms)) == 0) return std::optional<Bytes>();
+  TRY(Bytes bytes, read_descriptor(descriptor, max_bytes));
   return bytes;
 }
 

@@ -10,11 +10,14 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace asterism {
 
 /// Up to `max_bytes` bytes, as soon as there are any; none at the end. Errors: io.
 Result<Bytes> read_descriptor(int descriptor, size_t max_bytes);
+/// The same; nothing where none came within the time.
+Result<std::optional<Bytes>> read_descriptor_within(int descriptor, size_t max_bytes, Duration limit);
 
 /// None where the descriptor is no terminal.
 std::optional<size_t> terminal_columns(int descriptor);
