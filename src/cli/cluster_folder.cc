@@ -174,6 +174,18 @@ Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& opti
   return nodes;
 }
 
+Status change_settings(std::vector<NodeConfig>& nodes, const ClusterOptions& options) {
+  for (NodeConfig& node : nodes) {
+    if (options.memory_mib.value_or(node.memory_mib) == node.memory_mib) continue;
+    if (running_process(node))
+      return fail(ErrorCode::already_exists, "{} is running, so that its memory cannot be changed: stop it first",
+                  node.name);
+    node.memory_mib = *options.memory_mib;
+    TRY_STATUS(save_node_config(node));
+  }
+  return {};
+}
+
 std::optional<ProcessName> running_process(const NodeConfig& config) {
   auto text = read_file(pid_path(config), 100);
   if (!text) return std::nullopt;

@@ -23,7 +23,8 @@ struct ClusterOptions {
   std::optional<int> port_offset;  // added to all ports
   bool authentication = false;     // turns it on; a cluster that has it keeps it
   std::string admin_password_file;
-  bool tls = false;  // likewise
+  bool tls = false;                    // likewise
+  std::optional<uint32_t> memory_mib;  // of each node
 };
 inline constexpr int max_local_nodes = 32;
 
@@ -44,6 +45,9 @@ Status retire_node(const NodeConfig& config);
 /// in each, in racks. Ports that the options name are written to the settings of a known cluster too. Errors:
 /// invalid_argument where `nodes`, `racks` or `datacenters` contradict the folder.
 Result<std::vector<NodeConfig>> read_or_found_cluster(const ClusterOptions& options);
+
+/// Writes what of the options is each node's own to the settings. Errors: already_exists where a node runs on others.
+Status change_settings(std::vector<NodeConfig>& nodes, const ClusterOptions& options);
 
 /// The node's process, where it is alive.
 std::optional<ProcessName> running_process(const NodeConfig& config);

@@ -1,5 +1,6 @@
 // Completion scripts, made from the commands themselves.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -23,6 +24,13 @@ void collect(CLI::App& app, const std::string& command, std::vector<Words>& out)
   out.push_back(std::move(words));
 }
 
+/// Options whose value is a file.
+constexpr std::string_view file_options[] = {
+    "--admin-password-file", "--ca",     "--certificate", "--file", "--key", "--login-file",
+    "--password-file",       "--rejects"};
+
+bool takes_file(std::string_view option) { return std::ranges::find(file_options, option) != std::end(file_options); }
+
 /// Lines of a shell's `case` over the command that was typed so far, which both shells read alike.
 std::string cases_of(const std::vector<Words>& commands) {
   std::string cases;
@@ -45,10 +53,11 @@ std::string bash_script(const std::vector<Words>& commands) {
          "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
          "    case $word in -*) break ;; *) command=\"${command:+$command }$word\" ;; esac\n"
          "  done\n"
-         "  if [ \"${COMP_WORDS[COMP_CWORD-1]}\" = --data ]; then\n"
-         "    COMPREPLY=($(compgen -d -- \"${COMP_WORDS[COMP_CWORD]}\")); return\n"
-         "  fi\n" +
-         cases_of(commands) +
+         "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+         "    --data) COMPREPLY=($(compgen -d -- \"${COMP_WORDS[COMP_CWORD]}\")); return ;;\n" +
+         fmt::format("    {}) COMPREPLY=($(compgen -f -- \"${{COMP_WORDS[COMP_CWORD]}}\")); return ;;\n",
+                     fmt::join(file_options, "|")) +
+         "  esac\n" + cases_of(commands) +
          "  COMPREPLY=($(compgen -W \"$found\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
          "}\n"
          "complete -F _asterism asterism ./asterism";
@@ -62,10 +71,9 @@ std::string zsh_script(const std::vector<Words>& commands) {
          "  for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
          "    case $word in -*) break ;; *) command=\"${command:+$command }$word\" ;; esac\n"
          "  done\n"
-         "  if [[ ${words[CURRENT-1]} = --data ]]; then\n"
-         "    _files -/; return\n"
-         "  fi\n" +
-         cases_of(commands) +
+         "  case ${words[CURRENT-1]} in\n"
+         "    --data) _files -/; return ;;\n" +
+         fmt::format("    {}) _files; return ;;\n", fmt::join(file_options, "|")) + "  esac\n" + cases_of(commands) +
          "  compadd -- ${=found}\n"
          "}\n"
          "if [[ ${funcstack[1]} = _asterism ]]; then\n"
@@ -86,7 +94,9 @@ std::string fish_script(const std::vector<Words>& commands) {
       script += fmt::format("\ncomplete -c asterism -n '{}' -a {}", when, sub);
     for (const std::string& option : words.options)
       script += fmt::format("\ncomplete -c asterism -n '{}' -l {}{}", when, option.substr(2),
-                            option == "--data" ? " -r -a '(__fish_complete_directories)'" : "");
+                            option == "--data"   ? " -r -a '(__fish_complete_directories)'"
+                            : takes_file(option) ? " -r -F"
+                                                 : "");
   }
   return script;
 }

@@ -16,6 +16,7 @@ int main(int count, char** arguments) {
   add_logs(app, chosen);
   add_shards(app, chosen);
   add_verify(app, chosen);
+  add_cql(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);

@@ -69,7 +69,7 @@ class NodeProcess final : public ServingNode {
     return {core_.executor(), core_.clock(), core_.random(), nodes, disk_, &clients};
   }
   NodeTuning tuning() {
-    NodeTuning made;
+    NodeTuning made = NodeTuning::within(uint64_t{config_.memory_mib} << 20);
     made.host = &host_;
     made.audit = audit_;
     return made;

@@ -39,6 +39,7 @@ Status Supervisor::prepare() {
                 options_.data);
   lock_.emplace(std::move(*locked));
   TRY(std::vector<NodeConfig> configs, read_or_found_cluster(options_));
+  TRY_STATUS(change_settings(configs, options_));
   TRY_STATUS(turn_tls_on(options_, configs));
   TRY(admin_password_, turn_authentication_on(options_, configs));
   for (NodeConfig& config : configs) nodes_.emplace_back().config = std::move(config);

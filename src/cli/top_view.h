@@ -5,7 +5,7 @@
 #include <map>
 
 #include "cli/ask_nodes.h"
-#include "runtime/real/terminal.h"
+#include "runtime/real/full_screen.h"
 
 namespace asterism {
 

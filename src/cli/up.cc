@@ -33,6 +33,9 @@ void add_up(CLI::App& app, Chosen& chosen) {
       ->needs(authentication);
   up->add_flag("--tls", options->cluster.tls,
                "Clients and nodes speak TLS; certificates come from an authority of the cluster's own, ca.pem");
+  up->add_option("--memory", options->cluster.memory_mib,
+                 "What each node may take of the machine's memory, in MiB (256)")
+      ->check(CLI::Range(least_memory_mib, most_memory_mib));
   up->add_flag("--json", options->json, "Print lines of JSON: one when all nodes serve, then one per event");
   up->callback(
       [options, &chosen] { chosen = [options] { return Supervisor(options->cluster, options->json).run(); }; });

@@ -158,9 +158,14 @@ static RequestFailure unavailable(Consistency consistency, uint32_t required, ui
 
 struct Coordinator::WriteState : Tally {
   bool hint_counts = false;  // ANY
+  /// This node's own copy is awaited where it would answer a read of the same level: who writes and then reads here
+  /// finds what he wrote, although another replica was faster.
+  bool own_awaited = false;
   RequestView view;
   Bytes mutation;
   Instant deadline;
+
+  bool decided() const { return (reached() && !own_awaited) || hopeless(); }
 };
 
 Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts) {
@@ -181,7 +186,8 @@ Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node,
   if (counts) {
     state->answered(node, written.has_value());
     if (!written) state->count_error(written.error());
-    if (state->reached() || state->hopeless()) state->changed.wake_all();
+    if (node == options_.self) state->own_awaited = false;
+    if (state->decided()) state->changed.wake_all();
   }
   if (hint && !state->hint_counts) co_await hints_.store(node, state->mutation);
 }
@@ -208,6 +214,7 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
 
   auto state = std::make_shared<WriteState>();
   state->hint_counts = consistency == Consistency::any;
+  state->own_awaited = !state->hint_counts && requirement.enough(options_.self);
   state->expect(requirement);
   state->now.required = std::max(requirement.required, 1u);
   if (!requirement.next.empty()) state->next.required = std::max(requirement.next_required, 1u);
@@ -218,7 +225,7 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   state->deadline = deadline;
   for (NodeId node : counted) tasks_.spawn(write_to(state, node, true));
   for (NodeId node : requirement.others) tasks_.spawn(write_to(state, node, false));
-  while (!state->reached() && !state->hopeless()) co_await state->changed.wait();
+  while (!state->decided()) co_await state->changed.wait();
   if (state->reached()) co_return Served<void>{};
   retry = state->wrong_epoch;
   RequestFailure failed = state->describe(consistency);

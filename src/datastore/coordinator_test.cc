@@ -357,6 +357,17 @@ TEST(Coordinator, HintsArriveWhenTheReplicaIsBackEvenAfterARestartOfTheirHolder)
   }
 }
 
+TEST(Coordinator, WhoWritesAtOneReadsAtOneWhatHeWrote) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Cluster cluster(seed);
+    for (size_t at = 0; at < machines; ++at) {
+      const std::string key = fmt::format("own{}", at);
+      ASSERT_TRUE(cluster.write(at, key, "v", Consistency::one));
+      EXPECT_EQ(cluster.read(at, key, Consistency::local_one).value_or("none"), "v") << seed << " " << at;
+    }
+  }
+}
+
 TEST(Coordinator, AnyIsContentWithAHint) {
   Cluster cluster;
   cluster.down(1);

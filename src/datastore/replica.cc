@@ -87,7 +87,7 @@ Task<Status> Replica::drop_range(Bytes from, Bytes to) {
 
 Task<Status> Replica::append(uint8_t kind, Bytes payload) {
   if (failure_) co_return fail(*failure_);
-  if (pending_bytes_ + payload.size() > options_.max_pending_bytes)
+  if (pending_bytes_ > 0 && pending_bytes_ + payload.size() > options_.max_pending_bytes)
     co_return fail(ErrorCode::overloaded, "too many writes wait for the disk");
   CO_TRY(const Position position, wal_->append(replica_owner, kind, payload));
   pending_bytes_ += payload.size();

@@ -23,7 +23,7 @@ inline constexpr ShardId replica_owner{UINT64_MAX};
 inline constexpr uint32_t hints_table = 1, batches_table = 2, facts_table = 3;
 
 struct ReplicaOptions {
-  uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet; more is refused as overloaded
+  uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet, or one write; else overloaded
   uint64_t max_result_bytes = 1 << 20;    // of one answer
   uint64_t row_cache_bytes = 8 << 20;
   Defects defects;

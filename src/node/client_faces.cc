@@ -95,7 +95,11 @@ Task<HttpResponse> ClientFaces::verify(HttpRequest request) {
 void ClientFaces::report(MetricsPage& page) const {
   const cql::CqlCounters& cql = cql_.counters();
   page.gauge("asterism_cql_connections", "Open CQL connections.", static_cast<double>(cql.connections_open));
-  page.gauge("asterism_cql_requests_open", "CQL requests under way.", static_cast<double>(cql.requests_open));
+  page.gauge("asterism_cql_requests_open", "CQL requests under way.", static_cast<double>(cql_.admission().open()));
+  page.gauge("asterism_cql_requests_limit", "CQL requests that may be under way at the core's present pace.",
+             static_cast<double>(cql_.admission().limit()));
+  page.counter("asterism_cql_requests_refused_total", "CQL requests refused because too many were under way.",
+               cql_.admission().refused());
   page.counter("asterism_cql_connections_accepted_total", "CQL connections accepted.", cql.connections_accepted);
   page.counter("asterism_cql_received_bytes_total", "Bytes received from CQL clients.", cql.bytes_received);
   page.counter("asterism_cql_sent_bytes_total", "Bytes sent to CQL clients.", cql.bytes_sent);

@@ -130,6 +130,15 @@ NodeState Node::Parts::state() const {
   return rebuilding ? NodeState::rebuilding : NodeState::serving;
 }
 
+NodeTuning NodeTuning::within(uint64_t memory_bytes) {
+  NodeTuning tuning;
+  tuning.memtable_bytes = memory_bytes / 16;
+  tuning.block_cache_bytes = memory_bytes / 8;
+  tuning.row_cache_bytes = memory_bytes * 3 / 32;
+  tuning.pending_bytes = memory_bytes / 16;
+  return tuning;
+}
+
 // Node.
 
 Node::Node(NodeConfig config, NodePorts ports, NodeTuning tuning, Log log)

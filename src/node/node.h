@@ -40,9 +40,12 @@ struct NodePorts {
 
 /// How a node uses its machine; not part of what the cluster is.
 struct NodeTuning {
+  /// Four times as much is there while flushes lag behind writes.
   uint64_t memtable_bytes = 16 << 20;
-  uint64_t block_cache_bytes = 16 << 20;
+  uint64_t block_cache_bytes = 32 << 20;
   uint64_t row_cache_bytes = 24 << 20;
+  /// Of writes that wait for the log, and again of those that wait for the tables.
+  uint64_t pending_bytes = 16 << 20;
   uint64_t wal_segment_bytes = 64 << 20;
   /// RocksDB compacts in threads of its own. Off in the simulator, where runs must repeat exactly.
   bool background_compaction = true;
@@ -64,6 +67,10 @@ struct NodeTuning {
   Defects defects;
   /// Where logins and changes of schemas and users are recorded.
   Audit audit;
+
+  /// Shares that many bytes out: a quarter for memtables, an eighth for blocks, a bit less for rows, an eighth for
+  /// writes that wait. What is left is for the program, its connections and what the allocator wastes.
+  static NodeTuning within(uint64_t memory_bytes);
 };
 
 enum class NodeState : uint8_t {

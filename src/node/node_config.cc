@@ -52,6 +52,10 @@ class TableReader {
     return fail(ErrorCode::invalid_argument, "node.toml line {}: {} must be a number from 1 to {}", line(*node), key,
                 most);
   }
+  Result<uint32_t> number_or(std::string_view key, uint32_t most, uint32_t otherwise) {
+    known_.insert(key);
+    return table_.contains(key) ? number(key, most) : Result<uint32_t>(otherwise);
+  }
   Result<bool> flag_or(std::string_view key, bool otherwise) {
     known_.insert(key);
     const toml::node* node = table_.get(key);
@@ -182,6 +186,9 @@ Status check_node_config(const NodeConfig& config) {
   const auto levels = {"debug", "info", "warning", "error"};
   if (std::ranges::none_of(levels, [&](std::string_view level) { return level == config.log_level; }))
     return invalid(fmt::format("log_level '{}' must be debug, info, warning or error", config.log_level));
+  if (config.memory_mib < least_memory_mib || config.memory_mib > most_memory_mib)
+    return invalid(
+        fmt::format("memory_mib {} must be from {} to {}", config.memory_mib, least_memory_mib, most_memory_mib));
   if (!config.admin.empty() && !parse_verifier(config.admin))
     return invalid("admin must be a password's verifier, as asterism up writes it");
   TRY_STATUS(check_tls(config.tls));
@@ -234,6 +241,7 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.http_port, in.port("http_port"));
   TRY(config.rpc_port, in.port("rpc_port"));
   TRY(config.log_level, in.text("log_level"));
+  TRY(config.memory_mib, in.number_or("memory_mib", most_memory_mib, config.memory_mib));
   TRY(config.place, read_place(in));
   TRY(config.authentication, in.flag_or("authentication", config.authentication));
   TRY(config.admin, in.text_or("admin", config.admin));
@@ -257,6 +265,7 @@ std::string format_node_config(const NodeConfig& config) {
       fmt::format("node_id = {}\nname = \"{}\"\ncluster_name = \"{}\"\n", config.id, config.name, config.cluster_name);
   text += fmt::format("address = \"{}\"\ncql_port = {}\nhttp_port = {}\nrpc_port = {}\nlog_level = \"{}\"\n",
                       config.address, config.cql_port, config.http_port, config.rpc_port, config.log_level);
+  text += fmt::format("memory_mib = {}\n", config.memory_mib);
   text += format_place(config.place);
   if (config.authentication) text += "authentication = true\n";
   if (!config.admin.empty()) text += fmt::format("admin = \"{}\"\n", config.admin);

@@ -12,6 +12,7 @@
 
 namespace asterism {
 
+inline constexpr uint32_t least_memory_mib = 64, most_memory_mib = 1 << 20;
 inline constexpr const char* admin_role = "admin";
 inline const NodePlace default_place{"dc1", "rack1"};
 
@@ -57,6 +58,8 @@ struct NodeConfig {
   std::vector<MemberConfig> seeds;  // this node included, in order of their ids
   bool joined = false;              // this node came to a cluster that was there; else it is a founding member
   std::string log_level = "info";   // debug, info, warning or error
+  /// What the node may take of the machine's memory, in MiB (NodeTuning::within).
+  uint32_t memory_mib = 256;
   /// Clients must log in. The same on every node.
   bool authentication = false;
   /// The password of role `admin_role` in the form of RFC 5803 (gateway/scram.h), for a cluster in which no superuser

@@ -11,6 +11,7 @@ NodeConfig example() {
   config.name = "n2";
   config.address = "127.0.0.2";
   config.place = {"Europe_1", "b"};
+  config.memory_mib = 512;
   config.seeds = {{NodeId{1}, "n1", "127.0.0.1", 7000}, {NodeId{2}, "n2", "127.0.0.2", 7000, {"Europe_1", "b"}}};
   return config;
 }
@@ -47,6 +48,9 @@ TEST(NodeConfig, RefusesUnknownMissingAndWrongSettingsByName) {
   std::string wrong = good;
   wrong.replace(wrong.find("cql_port = 9042"), 15, "cql_port = 99999");
   EXPECT_NE(message(wrong).find("cql_port must be a number"), std::string::npos);
+  wrong = good;
+  wrong.replace(wrong.find("memory_mib = 512"), 16, "memory_mib = 1");
+  EXPECT_NE(message(wrong).find("memory_mib 1 must be from 64"), std::string::npos) << message(wrong);
   EXPECT_NE(message("node_id = [").find("line 1"), std::string::npos);
 }
 

@@ -115,12 +115,14 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   datastore::ReplicaOptions replica_options;
   replica_options.defects = tuning.defects;
   replica_options.row_cache_bytes = tuning.row_cache_bytes;
+  replica_options.max_pending_bytes = tuning.pending_bytes;
   replica = std::make_unique<datastore::Replica>(replica_options, ports.executor, *store, log.child("replica"));
 
   WriteAheadLog::Options log_options;
   log_options.directory = log_folder;
   log_options.new_log_id = ports.random.next() | 1;
   log_options.segment_bytes = tuning.wal_segment_bytes;
+  log_options.max_pending_bytes = tuning.pending_bytes;
   auto log_opened = co_await WriteAheadLog::open(ports.disk, ports.executor, log_options, [this](const Record& record) {
     return record.owner == datastore::replica_owner ? replica->replay(record) : host->replay(record);
   });

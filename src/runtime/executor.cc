@@ -24,22 +24,40 @@ void Timer::cancel() {
   function_ = nullptr;
 }
 
-Executor::Executor(const Clock& clock) : clock_(clock) { head_.next_ = head_.previous_ = &head_; }
+Executor::Line::Line() { next_ = previous_ = this; }
+Executor::Line::~Line() { next_ = previous_ = nullptr; }
+
+void Executor::Line::push(Ready& ready) {
+  ASSERT(!ready.queued());
+  ready.previous_ = previous_;
+  ready.next_ = this;
+  previous_->next_ = &ready;
+  previous_ = &ready;
+}
+
+Executor::Executor(const Clock& clock) : clock_(clock) {}
 
 Executor::~Executor() {
   ASSERT(heap_.empty());
   ASSERT(idle());
-  head_.next_ = head_.previous_ = nullptr;
 }
 
 void Executor::post(Ready& ready) {
-  ASSERT(!ready.queued());
   const bool was_idle = idle();
-  ready.previous_ = head_.previous_;
-  ready.next_ = &head_;
-  head_.previous_->next_ = &ready;
-  head_.previous_ = &ready;
+  line_.push(ready);
   if (was_idle) wake();
+}
+
+void Executor::post_behind(Ready& ready) {
+  const bool was_idle = idle();
+  behind_.push(ready);
+  if (was_idle) wake();
+}
+
+Executor::Line& Executor::next_line() {
+  const bool its_turn = !behind_.empty() && (line_.empty() || since_behind_ >= others_first);
+  since_behind_ = its_turn ? 0 : since_behind_ + 1;
+  return its_turn ? behind_ : line_;
 }
 
 size_t Executor::run(size_t most) {
@@ -47,11 +65,12 @@ size_t Executor::run(size_t most) {
   running_ = true;
   size_t ran = 0;
   fire_due_timers();
-  while (ran < most && !idle()) {
-    Ready& first = *head_.next_;
+  for (size_t steps = 0; steps < most && !idle(); ++ran) {
+    Line& line = next_line();
+    steps += &line == &behind_ ? steps_of_a_turn : 1;
+    Ready& first = *line.next_;
     first.unqueue();
     first.run();
-    ++ran;
   }
   running_ = false;
   return ran;

@@ -55,7 +55,8 @@ class Timer {
   size_t index_ = not_armed;
 };
 
-/// Runs what is ready, first in first out, and keeps the timers. Driven by a runtime; used by one core only.
+/// Runs what is ready, first in first out in each of two lines, and keeps the timers. Driven by a runtime; used by one
+/// core only.
 class Executor {
  public:
   /// The clock must outlive the executor, and the executor everything queued or armed in it.
@@ -69,13 +70,19 @@ class Executor {
 
   /// Queues `ready`, which must not be queued already.
   void post(Ready& ready);
+  /// The same for what has had its turn and has more to do: it runs while nothing else is ready, and after every
+  /// `others_first` others where something always is.
+  void post_behind(Ready& ready);
+  static constexpr size_t others_first = 8;
+  /// What it counts for in run().
+  static constexpr size_t steps_of_a_turn = 8;
 
   // For the runtime that drives this executor.
 
   /// Fires the timers that are due and runs what is ready, until nothing is or `most` things were run.
   /// Returns how many were.
   size_t run(size_t most);
-  bool idle() const { return head_.next_ == &head_; }
+  bool idle() const { return line_.empty() && behind_.empty(); }
   /// When the earliest timer is due.
   std::optional<Instant> next_deadline() const;
   /// Called when work appears while run() is not running: something was posted, or a timer became the earliest.
@@ -89,10 +96,15 @@ class Executor {
     Timer* timer;
     bool operator<(const Armed& other) const { return at != other.at ? at < other.at : sequence < other.sequence; }
   };
-  struct Head final : Ready {
+  struct Line final : Ready {
+    Line();
+    ~Line();
+    bool empty() const { return next_ == this; }
+    void push(Ready& ready);
     void run() override {}
   };
 
+  Line& next_line();
   void fire_due_timers();
   void insert(Timer& timer, Instant at);
   void erase(Timer& timer);
@@ -104,7 +116,8 @@ class Executor {
   }
 
   const Clock& clock_;
-  Head head_;
+  Line line_, behind_;
+  size_t since_behind_ = 0;
   std::vector<Armed> heap_;
   uint64_t next_sequence_ = 0;
   bool running_ = false;

@@ -151,6 +151,8 @@ class Resumption : public Ready {
   void resume_later() {
     if (!queued()) executor_->post(*this);
   }
+  /// After everybody who has not had a turn.
+  void resume_behind() { executor_->post_behind(*this); }
   Executor& executor() const { return *executor_; }
 
  protected:
@@ -167,13 +169,13 @@ class Resumption : public Ready {
   Executor* executor_ = nullptr;
 };
 
-/// Lets everything else that is ready run first.
+/// Lets everything else that is ready run first (Executor::post_behind).
 struct Yield : Resumption {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> self) {
     suspend(self);
-    resume_later();
+    resume_behind();
   }
   void await_resume() const noexcept {}
 };

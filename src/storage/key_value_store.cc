@@ -9,7 +9,7 @@
 
 namespace asterism {
 
-/// What an entry takes in a memtable beside its key and value: its place in the skip list and its sequence number.
+/// What an entry takes in a memtable beside its key and value: its place in the tree and its sequence number.
 constexpr uint64_t entry_overhead_bytes = 48;
 
 KeyValueStore::Engine::~Engine() {

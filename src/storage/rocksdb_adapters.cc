@@ -6,6 +6,8 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
+#include "storage/memtable.h"
+
 namespace asterism {
 
 namespace {
@@ -127,6 +129,8 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
   // The owner flushes at memtable_bytes and is refused at four times that; RocksDB itself would flush only later.
   out.write_buffer_size = options.memtable_bytes * 8;
   out.arena_block_size = 64u << 10;
+  out.memtable_factory = make_memtable_factory();
+  out.allow_concurrent_memtable_write = false;
   out.max_write_buffer_number = 4;
   // Nothing goes on by itself after an error: the owner gives the store up.
   out.max_bgerror_resume_count = 0;

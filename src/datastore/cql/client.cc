@@ -110,6 +110,23 @@ Result<int16_t> CqlClient::free_stream() {
 Task<Result<CqlReply>> CqlClient::call(const wire::RequestMessage& message, Instant deadline) {
   CO_TRY(const int16_t stream, free_stream());
   CO_TRY_STATUS(wire::encode_request({message, false, {}}, options_.version, stream, unsent_));
+  co_return co_await answer_on(stream, deadline);
+}
+
+Task<Result<CqlReply>> CqlClient::call_encoded(Bytes envelope, Instant deadline) {
+  ASSERT(envelope.size() >= wire::envelope_header_size);
+  CO_TRY(const int16_t stream, free_stream());
+  envelope[2] = static_cast<char>(stream >> 8);
+  envelope[3] = static_cast<char>(stream);
+  if (unsent_.empty())
+    unsent_ = std::move(envelope);
+  else
+    unsent_ += envelope;
+  co_return co_await answer_on(stream, deadline);
+}
+
+/// Of the request that was just put behind what is unsent.
+Task<Result<CqlReply>> CqlClient::answer_on(int16_t stream, Instant deadline) {
   OneShot<CqlReply> answer;
   pending_[stream] = answer.sender();
   if (!std::exchange(writing_, true)) tasks_.spawn(write_loop());

@@ -77,6 +77,8 @@ class CqlClient {
                                                                          CqlQueryOptions options = {});
   /// Any request. What it points to must live until it is sent, which is before this returns.
   Task<Result<CqlReply>> call(const wire::RequestMessage& message, Instant deadline);
+  /// A request that is encoded already: one whole envelope in the client's version, whose stream is set here.
+  Task<Result<CqlReply>> call_encoded(Bytes envelope, Instant deadline);
 
   Task<Result<CqlReply>> register_events(std::vector<wire::EventType> events, Instant deadline);
   /// Called for every event.
@@ -94,6 +96,7 @@ class CqlClient {
   Status take(wire::Envelope envelope);
   void fail_all(const Error& error);
   Result<int16_t> free_stream();
+  Task<Result<CqlReply>> answer_on(int16_t stream, Instant deadline);
 
   CqlClientOptions options_;
   std::unique_ptr<Stream> stream_;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t read_bytes_least = 4 << 10, read_bytes_most = 256 << 10;
 constexpr size_t write_bytes_max = 1 << 20;  // one write: so often a slow client's progress shows
+constexpr uint32_t requests_in_turn = 16;    // of one connection, before the others get theirs
 constexpr size_t kept_capacity_max = 64 << 10;
 // How long a client that made an error may take to read about it, and how much of what it still sends is thrown away.
 constexpr Duration part_time = 500ms;
@@ -96,7 +97,8 @@ Task<void> Connection::run() {
     if (parting_) continue;
     decoder_.feed(*bytes);
     *bytes = Bytes();
-    while (!closed_ && !parting_) {
+    for (uint32_t taken = 1; !closed_ && !parting_; ++taken) {
+      if (taken % requests_in_turn == 0) co_await yield_now();
       while (!has_room() && !closed_) co_await room_.wait();
       auto envelope = decoder_.next();
       if (envelope && !*envelope) break;
@@ -249,10 +251,9 @@ void Connection::dismiss() {
 }
 
 void Connection::start(std::unique_ptr<Work> work) {
-  if (server_.counters_.requests_open >= server_.options_.requests_max)
+  if (!server_.admission_.admit())
     return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node",
                       work->envelope.header.stream);
-  ++server_.counters_.requests_open;
   ++requests_;
   request_bytes_ += work->envelope.body.size();
   server_.tasks_.spawn(run_request(shared_from_this(), std::move(work)));
@@ -289,7 +290,7 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     of_kind.time.record(ended - started);
     if (ran.failed) ++of_kind.failed;
   }
-  --counters.requests_open;
+  server_.admission_.done();
   --requests_;
   request_bytes_ -= work->envelope.body.size();
   room_.wake_all();

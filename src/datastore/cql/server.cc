@@ -34,6 +34,7 @@ CqlServer::CqlServer(CqlServerOptions options, Executor& executor, Network& netw
       access_(access),
       roles_(roles),
       log_(std::move(log)),
+      admission_(options_.admission, executor),
       tasks_(executor) {
   if (access_.required) statements_.require_principals();
   events_ = std::make_shared<EventSource>(options_.self, options_.up_event_delay, executor, cluster, schema, liveness,

@@ -11,6 +11,7 @@
 #include "datastore/cql/execute.h"
 #include "datastore/cql/prepared_cache.h"
 #include "datastore/cql/roles.h"
+#include "gateway/admission.h"
 #include "runtime/io.h"
 #include "runtime/task_group.h"
 
@@ -30,7 +31,7 @@ struct CqlServerOptions {
 
   // Bounds of the node.
   uint32_t connections_max = 10'000;  // one more is closed as soon as it is accepted
-  uint32_t requests_max = 16'384;     // under way; more are answered with Overloaded
+  AdmissionOptions admission{};       // of requests under way; more are answered with Overloaded
 
   Duration write_timeout = 5s;
   Duration read_timeout = 10s;
@@ -50,9 +51,9 @@ struct StatementCounters {
   LatencyHistogram time;
 };
 
-/// Only grow, but for the two gauges.
+/// Only grow, but for the gauge.
 struct CqlCounters {
-  uint64_t connections_open = 0, requests_open = 0;                                     // gauges
+  uint64_t connections_open = 0;                                                        // a gauge
   uint64_t connections_accepted = 0, connections_refused = 0, connections_dropped = 0;  // dropped: backlog
   uint64_t bytes_received = 0, bytes_sent = 0;
   std::map<wire::Opcode, uint64_t> requests;
@@ -92,6 +93,7 @@ class CqlServer {
 
   const CqlCounters& counters() const { return counters_; }
   const CqlServerOptions& options() const { return options_; }
+  const Admission& admission() const { return admission_; }
 
  private:
   friend class Connection;
@@ -111,6 +113,7 @@ class CqlServer {
   RoleStatements& roles_;
   Log log_;
   CqlCounters counters_;
+  Admission admission_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::map<uint64_t, std::shared_ptr<Connection>> connections_;
   uint64_t next_connection_ = 1;

@@ -147,7 +147,7 @@ TEST_F(ServerTest, RequestsOfOneConnectionRunAtOnce) {
   EXPECT_TRUE(simulation_.run_until([&] { return done == 500; }, 60s));
   EXPECT_LT(simulation_.now() - started, 1s);
   EXPECT_EQ(tables_.most_under_way, 500u);
-  EXPECT_EQ(server_->counters().requests_open, 0u);
+  EXPECT_EQ(server_->admission().open(), 0u);
 }
 
 TEST_F(ServerTest, ReadingStopsAtThePipelineBound) {
@@ -166,7 +166,7 @@ TEST_F(ServerTest, ReadingStopsAtThePipelineBound) {
 }
 
 TEST_F(ServerTest, RequestsAboveTheNodesBoundAreOverloaded) {
-  serve({.requests_max = 4});
+  serve({.admission = {.most = 4}});
   auto client = connect();
   make_table(*client);
   tables_.delay = 10ms;
@@ -225,7 +225,7 @@ TEST_F(ServerTest, ARequestOutlivesItsClient) {
   simulation_.run_for(100ms);
   stream->stream->close();
   simulation_.run_for(2s);
-  EXPECT_EQ(server_->counters().requests_open, 0u);
+  EXPECT_EQ(server_->admission().open(), 0u);
   tables_.delay = 0s;
   EXPECT_EQ(ask(*client, "SELECT k FROM ks.t"), "left\n");
 }

@@ -1,169 +1,96 @@
 #include "runtime/real/terminal.h"
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <optional>
 
-#include "runtime/real/impl.h"
 #include "runtime/real/process.h"
 #include "runtime/real/system_file.h"
 
 namespace asterism {
 namespace {
 
-constexpr const char* own_terminal = "/dev/tty";
-// Second buffer, no cursor, no wrapping of long lines; and back.
-constexpr std::string_view begin_screen = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
-constexpr std::string_view end_screen = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-
-/// Settings of a terminal, which are back when it is destroyed.
+/// Changes the settings of the terminal at standard input until it is destroyed.
 class TerminalMode {
  public:
-  explicit TerminalMode(int descriptor) : descriptor_(descriptor) {
-    if (::tcgetattr(descriptor, &before_) == 0) known_ = true;
+  explicit TerminalMode(tcflag_t without) : changed_(::tcgetattr(0, &before_) == 0) {
+    if (!changed_) return;
+    termios mode = before_;
+    mode.c_lflag &= ~without;
+    mode.c_cc[VMIN] = 1;
+    mode.c_cc[VTIME] = 0;
+    (void)::tcsetattr(0, TCSADRAIN, &mode);
   }
   TerminalMode(const TerminalMode&) = delete;
   ~TerminalMode() {
-    if (known_) ::tcsetattr(descriptor_, TCSAFLUSH, &before_);
-  }
-  /// Characters come one by one and are not shown.
-  void hide(bool signals) {
-    termios hidden = before_;
-    hidden.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | (signals ? 0 : ISIG));
-    // Stopping would leave the screen behind.
-    hidden.c_cc[VSUSP] = _POSIX_VDISABLE;
-    hidden.c_cc[VQUIT] = _POSIX_VDISABLE;
-    hidden.c_cc[VMIN] = 1;
-    hidden.c_cc[VTIME] = 0;
-    if (known_) ::tcsetattr(descriptor_, TCSAFLUSH, &hidden);
+    if (changed_) (void)::tcsetattr(0, TCSADRAIN, &before_);
   }
 
  private:
-  int descriptor_;
   termios before_{};
-  bool known_ = false;
-};
-
-struct KeyState : std::enable_shared_from_this<KeyState> {
-  KeyState(RealCore::Impl& core, int number, std::function<void(char)> function)
-      : descriptor(core.io, number), key(std::move(function)) {}
-
-  void wait() {
-    descriptor.async_wait(boost::asio::posix::descriptor_base::wait_read,
-                          [self = shared_from_this()](const boost::system::error_code& error) {
-                            if (!error && self->key) self->take();
-                          });
-  }
-
-  void take() {
-    char typed[64];
-    const ssize_t got = ::read(descriptor.native_handle(), typed, sizeof typed);
-    if (got <= 0) return;
-    // A special key arrives as a whole, behind an escape.
-    for (ssize_t i = 0; i < got && typed[i] != '\x1b' && key; ++i) key(typed[i]);
-    if (key) wait();
-  }
-
-  boost::asio::posix::stream_descriptor descriptor;
-  std::function<void(char)> key;
-};
-
-class RealFullScreen final : public FullScreen {
- public:
-  // The terminal is opened anew, because waiting on standard input would change it for others that have it.
-  RealFullScreen(RealCore& core, Descriptor terminal, std::function<void(char)> key)
-      : mode_(terminal.get()), keys_(std::make_shared<KeyState>(core.impl(), terminal.release(), std::move(key))) {
-    mode_.hide(true);
-    (void)write_descriptor(1, begin_screen);
-    keys_->wait();
-  }
-  ~RealFullScreen() override {
-    auto dropped = std::exchange(keys_->key, nullptr);
-    keys_->descriptor.cancel();
-    (void)write_descriptor(1, end_screen);
-  }
-  Status show(std::string_view lines) override {
-    std::string frame = "\x1b[H";
-    while (!lines.empty()) {
-      const size_t end = std::min(lines.find('\n'), lines.size());
-      frame += lines.substr(0, end);
-      frame += "\x1b[K";
-      lines.remove_prefix(std::min(end + 1, lines.size()));
-      if (!lines.empty()) frame += "\r\n";
-    }
-    return write_descriptor(1, frame + "\x1b[J");
-  }
-
- private:
-  TerminalMode mode_;
-  std::shared_ptr<KeyState> keys_;
+  bool changed_;
 };
 
 }  // namespace
 
-TerminalSize terminal_size() {
+Result<Bytes> read_descriptor(int descriptor, size_t max_bytes) {
+  Bytes bytes(max_bytes, '\0');
+  ssize_t got;
+  do got = ::read(descriptor, bytes.data(), max_bytes);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return std::unexpected(error_from_errno(errno, "read"));
+  bytes.resize(static_cast<size_t>(got));
+  return bytes;
+}
+
+std::optional<size_t> terminal_columns(int descriptor) {
   winsize size{};
-  TerminalSize known;
-  if (::ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) known = {size.ws_col, size.ws_row};
-  return known;
+  if (!is_terminal(descriptor) || ::ioctl(descriptor, TIOCGWINSZ, &size) != 0) return std::nullopt;
+  return size.ws_col > 0 ? size.ws_col : 80;
 }
 
-Result<std::unique_ptr<FullScreen>> FullScreen::open(RealCore& core, std::function<void(char)> key) {
-  Descriptor terminal(::open(own_terminal, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (terminal.get() < 0) return std::unexpected(error_from_errno(errno, "open the terminal"));
-  return std::make_unique<RealFullScreen>(core, std::move(terminal), std::move(key));
+std::optional<char> read_key() {
+  TerminalMode mode(ICANON | ECHO | ISIG);
+  auto byte = read_descriptor(0, 1);
+  if (!byte || byte->empty()) return std::nullopt;
+  return (*byte)[0];
 }
 
-Result<std::string> read_hidden_line(const std::string& prompt, size_t bytes_max) {
-  Descriptor terminal(::open(own_terminal, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (terminal.get() < 0) return fail(ErrorCode::unavailable, "there is no terminal to ask on");
-  TerminalMode mode(terminal.get());
-  mode.hide(false);
-  TRY_STATUS(write_descriptor(terminal.get(), prompt));
-  std::string line;
-  std::optional<Error> failure;
-  while (!failure) {
-    char c = 0;
-    const ssize_t got = ::read(terminal.get(), &c, 1);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 || c == '\x03' || c == '\x04') {
-      failure = Error{ErrorCode::closed, "interrupted"};
-    } else if (c == '\n' || c == '\r') {
-      break;
-    } else if (c == '\x7f' || c == '\b') {
-      // A whole character of UTF-8.
-      while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
-      if (!line.empty()) line.pop_back();
-    } else if (c == '\x15') {
-      line.clear();
-    } else if (line.size() == bytes_max) {
-      failure = Error{ErrorCode::too_large, "the line is too long"};
-    } else {
-      line += c;
-    }
+/// What a line of hidden input becomes by one more byte; true at its end.
+static Result<bool> take_secret_byte(std::string& line, char byte, bool typed) {
+  constexpr size_t most = 4096;
+  constexpr char interrupt = '\x03', end_of_input = '\x04', erase = '\x7f', erase_line = '\x15';
+  if (byte == '\n' || (typed && byte == '\r')) return true;
+  if (typed && (byte == interrupt || byte == end_of_input)) return fail(ErrorCode::closed, "interrupted");
+  if (typed && byte == erase_line) {
+    line.clear();
+  } else if (typed && (byte == erase || byte == '\b')) {
+    // A whole character of UTF-8.
+    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
+    if (!line.empty()) line.pop_back();
+  } else if (line.size() == most) {
+    return fail(ErrorCode::too_large, "the line has more than {} bytes", most);
+  } else {
+    line += byte;
   }
-  (void)write_descriptor(terminal.get(), "\n");
-  if (failure) return fail(std::move(*failure));
-  return line;
+  return false;
 }
 
-Result<std::string> read_input_line(size_t bytes_max) {
+Result<std::string> read_secret(const std::string& prompt) {
+  const bool typed = is_terminal(0);
+  TerminalMode mode(ICANON | ECHO | ISIG);
+  if (typed) TRY_STATUS(write_descriptor(2, prompt));
   std::string line;
-  while (true) {
-    char c = 0;
-    const ssize_t got = ::read(0, &c, 1);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 && line.empty()) return fail(ErrorCode::closed, "standard input has no more lines");
-    if (got <= 0 || c == '\n') break;
-    if (line.size() == bytes_max) return fail(ErrorCode::too_large, "a line of standard input is too long");
-    line += c;
+  Result<bool> done = false;
+  while (done && !*done) {
+    TRY(const Bytes byte, read_descriptor(0, 1));
+    if (byte.empty() && line.empty()) return fail(ErrorCode::closed, "the input has ended");
+    done = byte.empty() ? Result<bool>(true) : take_secret_byte(line, byte[0], typed);
   }
-  if (line.ends_with('\r')) line.pop_back();
+  if (typed) TRY_STATUS(write_descriptor(2, "\n"));
+  if (!done) return fail(std::move(done).error());
   return line;
 }
 

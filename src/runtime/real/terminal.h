@@ -1,38 +1,59 @@
-// The terminal of a command: its size, all of its screen, and what is typed on it.
+// The terminal of this process, for commands that talk with a person: its size, single keys, and lines with editing.
+// These block the calling thread.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace asterism {
 
-class RealCore;
+/// Up to `max_bytes` bytes, as soon as there are any; none at the end. Errors: io.
+Result<Bytes> read_descriptor(int descriptor, size_t max_bytes);
 
-struct TerminalSize {
-  size_t columns = 80, rows = 24;
+/// None where the descriptor is no terminal.
+std::optional<size_t> terminal_columns(int descriptor);
+
+/// One key from standard input, without waiting for a newline and without echo. None at the end of input.
+std::optional<char> read_key();
+
+/// A line from standard input. On a terminal it is not shown, `prompt` goes to standard error, and Ctrl-C ends it
+/// without ending the process, which would leave the terminal silent. Of other input no byte behind the line is taken.
+/// Errors: closed (end of input, or interrupted), too_large (more than 4 KiB), io.
+Result<std::string> read_secret(const std::string& prompt);
+
+/// What may stand where the cursor is: each replaces the last `replaces` bytes before it.
+struct Completion {
+  size_t replaces = 0;
+  std::vector<std::string> words;
 };
-/// 80 x 24 where the terminal does not say.
-TerminalSize terminal_size();
 
-/// Has the whole screen of the process's terminal, in its second buffer, until it is destroyed; then everything is as
-/// it was before. Interrupting the process remains a signal; who has this handles SIGINT, SIGTERM and SIGHUP.
-class FullScreen {
+/// Lines from standard input with editing, history and completion. One at a time in a process.
+class LineEditor {
  public:
-  /// `key` gets each character that is typed, from the loop; sequences of special keys are left out. Errors: io.
-  static Result<std::unique_ptr<FullScreen>> open(RealCore& core, std::function<void(char)> key);
-  virtual ~FullScreen() = default;
-  /// Replaces what is shown by these lines, in one write. Errors: as of write_descriptor().
-  virtual Status show(std::string_view lines) = 0;
-};
+  struct Options {
+    std::string history_path;  // kept for the user alone; empty: none. Its folder must exist
+    int history_lines = 2000;
+    /// Gets the line up to the cursor.
+    std::function<Completion(std::string_view)> complete;
+  };
+  enum class End : uint8_t { line, cancelled, end };  // newline; Ctrl-C; Ctrl-D on an empty line, or end of input
+  struct Line {
+    End end = End::end;
+    std::string text;  // without its newline
+  };
 
-/// Shows the prompt on the process's terminal and reads a line there that nobody sees. Errors: unavailable (there is no
-/// terminal), closed (interrupted), too_large.
-Result<std::string> read_hidden_line(const std::string& prompt, size_t bytes_max);
-/// The next line of standard input, of which nothing more is taken. Errors: closed (there is none), too_large.
-Result<std::string> read_input_line(size_t bytes_max);
+  /// Errors: io where standard input cannot be edited.
+  static Result<std::unique_ptr<LineEditor>> open(Options options);
+  virtual ~LineEditor() = default;
+  virtual Line read(const std::string& prompt) = 0;
+  /// Adds to the history and to its file.
+  virtual void remember(const std::string& entry) = 0;
+};
 
 }  // namespace asterism
