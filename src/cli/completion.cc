@@ -25,9 +25,8 @@ void collect(CLI::App& app, const std::string& command, std::vector<Words>& out)
 }
 
 /// Options whose value is a file.
-constexpr std::string_view file_options[] = {
-    "--admin-password-file", "--ca",     "--certificate", "--file", "--key", "--login-file",
-    "--password-file",       "--rejects"};
+constexpr std::string_view file_options[] = {"--admin-password-file", "--ca",     "--certificate", "--file", "--key",
+                                             "--password-file",       "--rejects"};
 
 bool takes_file(std::string_view option) { return std::ranges::find(file_options, option) != std::end(file_options); }
 
@@ -59,6 +58,7 @@ std::string bash_script(const std::vector<Words>& commands) {
                      fmt::join(file_options, "|")) +
          "  esac\n" + cases_of(commands) +
          "  COMPREPLY=($(compgen -W \"$found\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+         "  case $command in import|export) COMPREPLY+=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")) ;; esac\n"
          "}\n"
          "complete -F _asterism asterism ./asterism";
 }
@@ -98,6 +98,7 @@ std::string fish_script(const std::vector<Words>& commands) {
                             : takes_file(option) ? " -r -F"
                                                  : "");
   }
+  script += "\ncomplete -c asterism -n '__fish_seen_subcommand_from import export' -F";
   return script;
 }
 

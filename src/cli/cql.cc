@@ -14,7 +14,7 @@ constexpr size_t piece_bytes = 64 << 10;
 
 struct CqlOptions {
   CqlAccessOptions access;
-  std::string statements, file, consistency = "ONE";
+  std::string statements, file, consistency = "LOCAL_QUORUM";
   int timeout_s = 15;
   bool json = false;
 };

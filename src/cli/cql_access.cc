@@ -22,7 +22,7 @@ Result<std::string> read_password(const CqlAccessOptions& options) {
     if (!is_terminal(0) || !is_terminal(2))
       return fail(ErrorCode::invalid_argument,
                   "--user needs --password-file FILE where there is no terminal to ask on");
-    return read_secret(fmt::format("Password of {}: ", printable(options.user)));
+    return read_hidden_line(fmt::format("Password of {}: ", printable(options.user)), password_file_bytes_max);
   }
   TRY(const Bytes text, read_file(options.password_file, password_file_bytes_max));
   std::string password = text.substr(0, text.find('\n'));

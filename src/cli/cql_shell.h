@@ -8,7 +8,7 @@
 namespace asterism {
 
 struct CqlShellOptions {
-  cql::wire::Consistency consistency = cql::wire::Consistency::one;
+  cql::wire::Consistency consistency = cql::wire::Consistency::local_quorum;
   bool json = false;         // one object a row, and nothing else on standard output
   bool interactive = false;  // a person types and reads
   Duration timeout = 15s;    // of a request

@@ -17,6 +17,8 @@ int main(int count, char** arguments) {
   add_shards(app, chosen);
   add_verify(app, chosen);
   add_cql(app, chosen);
+  add_import(app, chosen);
+  add_export(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);

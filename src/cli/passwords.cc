@@ -30,13 +30,17 @@ Result<std::string> read_password_file(const std::string& path, const std::strin
 
 Result<std::string> ask_password(const std::string& path, const std::string& whose, bool twice) {
   if (!path.empty()) return read_password_file(path, whose);
-  auto typed = read_secret(whose + ": ");
-  if (!typed) return fail(typed.error().code, "{}: {}", whose, typed.error().message);
-  std::string password = std::move(*typed);
-  if (password.ends_with('\r')) password.pop_back();
-  if (twice && is_terminal(0)) {
-    TRY(const std::string again, read_secret("once more: "));
-    if (again != password) return fail(ErrorCode::invalid_argument, "the two differ: nothing was changed");
+  std::string password;
+  if (!is_terminal(0)) {
+    auto line = read_input_line(password_bytes_max + 1);
+    if (!line) return fail(line.error().code, "{}: {}", whose, line.error().message);
+    password = std::move(*line);
+  } else {
+    TRY(password, read_hidden_line(whose + ": ", password_bytes_max + 1));
+    if (twice) {
+      TRY(const std::string again, read_hidden_line("once more: ", password_bytes_max + 1));
+      if (again != password) return fail(ErrorCode::invalid_argument, "the two differ: nothing was changed");
+    }
   }
   TRY_STATUS(check_password(password, whose));
   return password;

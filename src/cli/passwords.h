@@ -12,7 +12,7 @@ namespace asterism {
 Result<std::string> read_password_file(const std::string& path, const std::string& whose);
 
 /// Where `path` names a file, its first line; else what is typed on the terminal, unseen and, with `twice`, twice;
-/// where standard input is no terminal, its next line. Errors: likewise; those of read_secret().
+/// where standard input is no terminal, its next line. Errors: likewise; closed, unavailable.
 Result<std::string> ask_password(const std::string& path, const std::string& whose, bool twice);
 
 }  // namespace asterism

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 
@@ -21,7 +22,8 @@ def cluster(tmp_path_factory):
     with Cluster(tmp_path_factory.mktemp("cql") / "data", 3, OFFSET) as running:
         done = cql(running, "-e", "CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', "
                    "'replication_factor': 3}; CREATE TABLE shop.orders (customer text, placed int, total decimal, "
-                   "tags set<text>, PRIMARY KEY (customer, placed))")
+                   "tags set<text>, PRIMARY KEY (customer, placed)); "
+                   "INSERT INTO shop.orders (customer, placed, total) VALUES ('ada', 1, 12.50)")
         assert done.returncode == 0, done.stderr
         yield running
 
@@ -38,8 +40,7 @@ def rows(cluster, statement):
 
 
 def test_statements_from_options_files_and_pipes(cluster, tmp_path):
-    done = cql(cluster, "-e", "INSERT INTO shop.orders (customer, placed, total) VALUES ('ada', 1, 12.50);"
-               "INSERT INTO shop.orders (customer, placed) VALUES ('日本', 2); SELECT * FROM shop.orders "
+    done = cql(cluster, "-e", "INSERT INTO shop.orders (customer, placed) VALUES ('日本', 2); SELECT * FROM shop.orders "
                "WHERE customer IN ('ada', '日本')")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -111,11 +112,19 @@ class Terminal:
         before, _, self.shown = self.shown.partition(text)
         return before
 
-    def wait(self):
+    def wait(self, seconds=10):
+        end = time.monotonic() + seconds
         with contextlib.suppress(OSError):
-            while os.read(self.descriptor, 65536):
-                pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            while select.select([self.descriptor], [], [], max(0, end - time.monotonic()))[0]:
+                if not os.read(self.descriptor, 65536):
+                    break
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise AssertionError("it does not end")
 
 
 def test_the_prompt(cluster, tmp_path):

@@ -110,7 +110,7 @@ def test_what_is_refused_is_said(guarded, tmp_path):
             (("add", "admin"), ["pw"], "admin already exists"),
             (("remove", "nobody"), [], "nobody doesn't exist"),
             (("add", "eve"), [""], "must not be empty"),
-            (("add", "eve"), [], "the input has ended"),
+            (("add", "eve"), [], "standard input has no more lines"),
             (("add", "eve", "--password-file", tmp_path / "missing"), [], "missing"),
             (("grant", "admin"), [], "--role"),
             (("grant", "admin", "select"), [], "--on takes"),

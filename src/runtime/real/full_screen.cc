@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -11,6 +10,7 @@
 #include "runtime/real/impl.h"
 #include "runtime/real/process.h"
 #include "runtime/real/system_file.h"
+#include "runtime/real/terminal_mode.h"
 
 namespace asterism {
 namespace {
@@ -19,34 +19,6 @@ constexpr const char* own_terminal = "/dev/tty";
 // Second buffer, no cursor, no wrapping of long lines; and back.
 constexpr std::string_view begin_screen = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 constexpr std::string_view end_screen = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-
-/// Settings of a terminal, which are back when it is destroyed.
-class TerminalMode {
- public:
-  explicit TerminalMode(int descriptor) : descriptor_(descriptor) {
-    if (::tcgetattr(descriptor, &before_) == 0) known_ = true;
-  }
-  TerminalMode(const TerminalMode&) = delete;
-  ~TerminalMode() {
-    if (known_) ::tcsetattr(descriptor_, TCSAFLUSH, &before_);
-  }
-  /// Characters come one by one and are not shown.
-  void hide() {
-    termios hidden = before_;
-    hidden.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
-    // Stopping would leave the screen behind.
-    hidden.c_cc[VSUSP] = _POSIX_VDISABLE;
-    hidden.c_cc[VQUIT] = _POSIX_VDISABLE;
-    hidden.c_cc[VMIN] = 1;
-    hidden.c_cc[VTIME] = 0;
-    if (known_) ::tcsetattr(descriptor_, TCSAFLUSH, &hidden);
-  }
-
- private:
-  int descriptor_;
-  termios before_{};
-  bool known_ = false;
-};
 
 struct KeyState : std::enable_shared_from_this<KeyState> {
   KeyState(RealCore::Impl& core, int number, std::function<void(char)> function)
@@ -76,8 +48,8 @@ class RealFullScreen final : public FullScreen {
  public:
   // The terminal is opened anew, because waiting on standard input would change it for others that have it.
   RealFullScreen(RealCore& core, Descriptor terminal, std::function<void(char)> key)
-      : mode_(terminal.get()), keys_(std::make_shared<KeyState>(core.impl(), terminal.release(), std::move(key))) {
-    mode_.hide();
+      : mode_(terminal.get(), ICANON | ECHO),
+        keys_(std::make_shared<KeyState>(core.impl(), terminal.release(), std::move(key))) {
     (void)write_descriptor(1, begin_screen);
     keys_->wait();
   }

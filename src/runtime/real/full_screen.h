@@ -1,4 +1,4 @@
-// The whole screen of a command's terminal.
+// All of the screen of the process's terminal, and the keys that are typed meanwhile.
 #pragma once
 
 #include <functional>

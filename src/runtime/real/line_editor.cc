@@ -79,7 +79,10 @@ class Editor final : public LineEditor {
     prompt_ = prompt;
     cancelled_ = false;
     int count = 0;
+    // Before the prompt is shown: a key that answers it must not meet the terminal's own meaning of Ctrl-C and Ctrl-D.
+    el_set(edit_, EL_PREP_TERM, 1);
     const char* text = el_gets(edit_, &count);
+    el_set(edit_, EL_PREP_TERM, 0);
     if (cancelled_) return {End::cancelled, {}};
     if (text == nullptr || count <= 0) return {End::end, {}};
     std::string line(text, static_cast<size_t>(count));

@@ -1,40 +1,16 @@
 #include "runtime/real/terminal.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "runtime/real/process.h"
 #include "runtime/real/system_file.h"
+#include "runtime/real/terminal_mode.h"
 
 namespace asterism {
-namespace {
-
-/// Changes the settings of the terminal at standard input until it is destroyed.
-class TerminalMode {
- public:
-  explicit TerminalMode(tcflag_t without) : changed_(::tcgetattr(0, &before_) == 0) {
-    if (!changed_) return;
-    termios mode = before_;
-    mode.c_lflag &= ~without;
-    mode.c_cc[VMIN] = 1;
-    mode.c_cc[VTIME] = 0;
-    (void)::tcsetattr(0, TCSADRAIN, &mode);
-  }
-  TerminalMode(const TerminalMode&) = delete;
-  ~TerminalMode() {
-    if (changed_) (void)::tcsetattr(0, TCSADRAIN, &before_);
-  }
-
- private:
-  termios before_{};
-  bool changed_;
-};
-
-}  // namespace
-
 Result<Bytes> read_descriptor(int descriptor, size_t max_bytes) {
   Bytes bytes(max_bytes, '\0');
   ssize_t got;
@@ -52,45 +28,56 @@ std::optional<size_t> terminal_columns(int descriptor) {
 }
 
 std::optional<char> read_key() {
-  TerminalMode mode(ICANON | ECHO | ISIG);
+  const TerminalMode mode(0, ICANON | ECHO | ISIG);
   auto byte = read_descriptor(0, 1);
   if (!byte || byte->empty()) return std::nullopt;
   return (*byte)[0];
 }
 
-/// What a line of hidden input becomes by one more byte; true at its end.
-static Result<bool> take_secret_byte(std::string& line, char byte, bool typed) {
-  constexpr size_t most = 4096;
-  constexpr char interrupt = '\x03', end_of_input = '\x04', erase = '\x7f', erase_line = '\x15';
-  if (byte == '\n' || (typed && byte == '\r')) return true;
-  if (typed && (byte == interrupt || byte == end_of_input)) return fail(ErrorCode::closed, "interrupted");
-  if (typed && byte == erase_line) {
-    line.clear();
-  } else if (typed && (byte == erase || byte == '\b')) {
-    // A whole character of UTF-8.
-    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
-    if (!line.empty()) line.pop_back();
-  } else if (line.size() == most) {
-    return fail(ErrorCode::too_large, "the line has more than {} bytes", most);
-  } else {
-    line += byte;
+Result<std::string> read_hidden_line(const std::string& prompt, size_t bytes_max) {
+  Descriptor terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (terminal.get() < 0) return fail(ErrorCode::unavailable, "there is no terminal to ask on");
+  const TerminalMode mode(terminal.get(), ICANON | ECHO | ISIG);
+  TRY_STATUS(write_descriptor(terminal.get(), prompt));
+  std::string line;
+  std::optional<Error> failure;
+  while (!failure) {
+    char c = 0;
+    const ssize_t got = ::read(terminal.get(), &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || c == '\x03' || c == '\x04') {
+      failure = Error{ErrorCode::closed, "interrupted"};
+    } else if (c == '\n' || c == '\r') {
+      break;
+    } else if (c == '\x7f' || c == '\b') {
+      // A whole character of UTF-8.
+      while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
+      if (!line.empty()) line.pop_back();
+    } else if (c == '\x15') {
+      line.clear();
+    } else if (line.size() == bytes_max) {
+      failure = Error{ErrorCode::too_large, "the line is too long"};
+    } else {
+      line += c;
+    }
   }
-  return false;
+  (void)write_descriptor(terminal.get(), "\n");
+  if (failure) return fail(std::move(*failure));
+  return line;
 }
 
-Result<std::string> read_secret(const std::string& prompt) {
-  const bool typed = is_terminal(0);
-  TerminalMode mode(ICANON | ECHO | ISIG);
-  if (typed) TRY_STATUS(write_descriptor(2, prompt));
+Result<std::string> read_input_line(size_t bytes_max) {
   std::string line;
-  Result<bool> done = false;
-  while (done && !*done) {
-    TRY(const Bytes byte, read_descriptor(0, 1));
-    if (byte.empty() && line.empty()) return fail(ErrorCode::closed, "the input has ended");
-    done = byte.empty() ? Result<bool>(true) : take_secret_byte(line, byte[0], typed);
+  while (true) {
+    char c = 0;
+    const ssize_t got = ::read(0, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 && line.empty()) return fail(ErrorCode::closed, "standard input has no more lines");
+    if (got <= 0 || c == '\n') break;
+    if (line.size() == bytes_max) return fail(ErrorCode::too_large, "a line of standard input is too long");
+    line += c;
   }
-  if (typed) TRY_STATUS(write_descriptor(2, "\n"));
-  if (!done) return fail(std::move(done).error());
+  if (line.ends_with('\r')) line.pop_back();
   return line;
 }
 

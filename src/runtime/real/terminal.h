@@ -22,10 +22,11 @@ std::optional<size_t> terminal_columns(int descriptor);
 /// One key from standard input, without waiting for a newline and without echo. None at the end of input.
 std::optional<char> read_key();
 
-/// A line from standard input. On a terminal it is not shown, `prompt` goes to standard error, and Ctrl-C ends it
-/// without ending the process, which would leave the terminal silent. Of other input no byte behind the line is taken.
-/// Errors: closed (end of input, or interrupted), too_large (more than 4 KiB), io.
-Result<std::string> read_secret(const std::string& prompt);
+/// Shows the prompt on the process's terminal and reads a line there that nobody sees. Errors: unavailable (there is no
+/// terminal), closed (interrupted), too_large.
+Result<std::string> read_hidden_line(const std::string& prompt, size_t bytes_max);
+/// The next line of standard input, of which nothing more is taken. Errors: closed (there is none), too_large.
+Result<std::string> read_input_line(size_t bytes_max);
 
 /// What may stand where the cursor is: each replaces the last `replaces` bytes before it.
 struct Completion {
