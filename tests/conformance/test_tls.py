@@ -4,7 +4,9 @@ import contextlib
 import json
 import socket
 import ssl
+import subprocess
 import urllib.request
+import xml.etree.ElementTree
 
 import pytest
 from cassandra import ReadTimeout, Unavailable
@@ -87,6 +89,27 @@ def test_versions(secured, version, accepted):
         else:
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 context.wrap_socket(plain)
+
+
+@pytest.mark.parametrize("port", ["cql", "http", "rpc"])
+def test_a_scanner_finds_nothing_weak(secured, port):
+    number = secured.nodes[0].get(port) or secured.nodes[0]["cql"] - 9042 + 7000
+    scan = subprocess.run(["sslscan", "--xml=-", f"{secured.addresses()[0]}:{number}"], capture_output=True, text=True,
+                          timeout=60)
+    found = xml.etree.ElementTree.fromstring(scan.stdout).find("ssltest")
+    assert {(p.get("type"), p.get("version")) for p in found.iter("protocol") if p.get("enabled") == "1"} == {
+        ("tls", "1.2"), ("tls", "1.3")}
+    ciphers = [cipher.get("cipher") for cipher in found.iter("cipher")]
+    assert len(ciphers) >= 3
+    for cipher in ciphers:
+        assert cipher.startswith(("TLS_", "ECDHE-")) and ("GCM" in cipher or "CHACHA20" in cipher), cipher
+    groups = {group.get("name"): int(group.get("bits")) for group in found.iter("group")}
+    assert groups and min(groups.values()) >= 128, groups
+    assert found.find("renegotiation").get("supported") == "0"
+    assert all(bleed.get("vulnerable") == "0" for bleed in found.iter("heartbleed"))
+    assert all(not c.get("supported") == "1" for c in found.iter("compression"))
+    for certificate in found.iter("certificate"):
+        assert certificate.find("signature-algorithm").text.strip() == "ecdsa-with-SHA256"
 
 
 def test_plain_text_is_closed_and_hurts_nobody(secured):
