@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t read_bytes_least = 4 << 10, read_bytes_most = 256 << 10;
 constexpr size_t write_bytes_max = 1 << 20;  // one write: so often a slow client's progress shows
-constexpr uint32_t requests_in_turn = 16;    // of one connection, before the others get theirs
+constexpr uint32_t requests_in_turn = 64;    // of one connection, before the others get theirs
 constexpr size_t kept_capacity_max = 64 << 10;
 // How long a client that made an error may take to read about it, and how much of what it still sends is thrown away.
 constexpr Duration part_time = 500ms;
