@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -41,7 +40,6 @@ def test_the_manual_page_has_every_command_and_option(known):
             assert option == "--help" or option in section, f"{words} {option}"
 
 
-@pytest.mark.skipif(not shutil.which("man"), reason="there is no man (package man-db)")
 def test_the_manual_page_renders_without_warnings(tmp_path):
     (tmp_path / "asterism.1").write_text(command("man"))
     shown = subprocess.run(["man", "--warnings=all", "-l", "-Tutf8", str(tmp_path / "asterism.1")], capture_output=True,
@@ -69,7 +67,6 @@ def test_bash_completes_every_command(known, tmp_path):
     assert complete_in_bash(tmp_path, "nonsense") == []
 
 
-@pytest.mark.skipif(not shutil.which("zsh"), reason="there is no zsh")
 def test_zsh_completes_commands(tmp_path):
     script = tmp_path / "_asterism"
     script.write_text(command("completion", "zsh"))
@@ -79,7 +76,6 @@ def test_zsh_completes_commands(tmp_path):
     assert "--insecure" in shown.stdout.split()
 
 
-@pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish")
 def test_fish_reads_its_completions(tmp_path):
     (tmp_path / "asterism.fish").write_text(command("completion", "fish"))
     ask = f"source {tmp_path / 'asterism.fish'}; complete -C 'asterism node st'"
