@@ -51,7 +51,9 @@ void print_json(const std::vector<NodeAnswer>& answers) {
   status["nodes"] = std::move(nodes);
   const boost::json::value* shards = fresh ? fresh->if_contains("shards") : nullptr;
   status["shards"] = shards ? *shards : boost::json::value(nullptr);
-  if (const boost::json::value* change = fresh ? fresh->if_contains("change") : nullptr) status["change"] = *change;
+  if (const auto change = change_under_way(answers)) status["change"] = *change;
+  if (const boost::json::value* settings = fresh ? fresh->if_contains("settings") : nullptr)
+    status["settings"] = *settings;
   const std::string leader = metadata_leader(fresh);
   status["leaders"] = {{"metadata", leader.empty() ? boost::json::value(nullptr) : boost::json::value(leader)}};
   print_line(boost::json::serialize(status));
@@ -94,8 +96,8 @@ void print_table(const std::vector<NodeAnswer>& answers) {
                            age(number_member(answer, "uptime_s")), memory(resident(answer))));
   }
   if (!fresh) return;
-  if (const boost::json::value* change = fresh->if_contains("change"); change && change->is_object())
-    print_line(fmt::format("  {} {}", dim("members"), describe_change(change->get_object())));
+  if (const auto change = change_under_way(answers))
+    print_line(fmt::format("  {} {}", dim("members"), describe_change(*change)));
   const std::string leader = metadata_leader(fresh);
   print_line(fmt::format("  {} {}", dim("metadata leader"), leader.empty() ? "none" : leader));
   std::string shards;

@@ -63,6 +63,9 @@ Result<Bytes> ClusterState::apply(uint64_t index, BytesView command) {
     case meta::ClusterCommand::kCancel:
       TRY_STATUS(cancel_change(NodeId{parsed.cancel()}));
       return Bytes{};
+    case meta::ClusterCommand::kSet:
+      TRY_STATUS(settings_.set(parsed.set().name(), parsed.set().value()));
+      return Bytes{};
     case meta::ClusterCommand::COMMAND_NOT_SET:
       break;
   }
@@ -114,6 +117,11 @@ Bytes ClusterState::snapshot() const {
   }
   out.set_next_shard(next_shard_);
   for (NodeId node : removed_) out.add_removed(node.value);
+  for (const auto& [name, value] : settings_.list()) {
+    meta::Setting& setting = *out.add_settings();
+    setting.set_name(name);
+    setting.set_value(value);
+  }
   if (change_) {
     auto& change = *out.mutable_change();
     if (change_->comes) to_proto(*change_->comes, *change.mutable_comes());
@@ -156,6 +164,7 @@ Status ClusterState::restore(BytesView snapshot) {
   }
   next_shard_ = in.next_shard();
   for (uint32_t node : in.removed()) removed_.insert(NodeId{node});
+  for (const auto& setting : in.settings()) TRY_STATUS(settings_.set(setting.name(), setting.value()));
   if (in.has_change()) {
     change_.emplace();
     if (in.change().has_comes()) change_->comes = from_proto(in.change().comes());
@@ -265,6 +274,13 @@ Bytes ClusterState::ready_command(NodeId node) {
 Bytes ClusterState::cancel_command(NodeId node) {
   meta::ClusterCommand command;
   command.set_cancel(node.value);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::set_command(const std::string& name, const std::string& value) {
+  meta::ClusterCommand command;
+  command.mutable_set()->set_name(name);
+  command.mutable_set()->set_value(value);
   return command.SerializeAsString();
 }
 

@@ -12,6 +12,7 @@
 #include "base/defects.h"
 #include "cluster/metadata_log.h"
 #include "cluster/ring.h"
+#include "cluster/settings.h"
 #include "ports/network.h"
 
 namespace asterism {
@@ -99,6 +100,7 @@ class ClusterState final : public MetadataSection {
   /// A member or the node that comes.
   const NodeInfo* node(NodeId id) const;
   const std::optional<MemberChange>& change() const { return change_; }
+  const ClusterSettings& settings() const { return settings_; }
   /// Shards that still have to move.
   size_t moving() const;
   /// Whether that node was a member, or was to be one, and is not any more.
@@ -140,6 +142,8 @@ class ClusterState final : public MetadataSection {
   static Bytes caught_up_command(NodeId node, const std::vector<std::pair<ShardId, Epoch>>& shards);
   static Bytes ready_command(NodeId node);
   static Bytes cancel_command(NodeId node);
+  /// Errors: those of ClusterSettings::set.
+  static Bytes set_command(const std::string& name, const std::string& value);
 
  private:
   Result<Bytes> bootstrap(const meta::ClusterCommand& command);
@@ -168,6 +172,7 @@ class ClusterState final : public MetadataSection {
   uint64_t next_shard_ = 1;
   std::optional<MemberChange> change_;
   std::set<NodeId> removed_;
+  ClusterSettings settings_;
   Placement placement_;
   Defects defects_;
 };

@@ -90,6 +90,8 @@ HttpRouter ClientFaces::routes() {
     router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
       return change_members(node_, ports_.executor, action, std::move(request));
     });
+  router.add(HttpMethod::post, "/settings",
+             [this](HttpRequest request) { return change_setting(node_, ports_.executor, std::move(request)); });
   return router;
 }
 

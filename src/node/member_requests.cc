@@ -10,6 +10,7 @@ constexpr Duration decide_limit = 20s;
 constexpr size_t longest_text = 64;
 
 const char* const bad_request = "the body must be a JSON object with the settings of the node\n";
+const char* const bad_setting = "the body must be a JSON object with the strings name and value\n";
 
 std::optional<std::string> text_of(const boost::json::object& object, const char* name) {
   const boost::json::value* value = object.if_contains(name);
@@ -103,23 +104,37 @@ const char* to_string(MemberAction action) {
   return "unknown";
 }
 
+static HttpResponse answer_of(const Status& done) {
+  if (done) return HttpResponse::json(200, R"({"ok":true})");
+  switch (done.error().code) {
+    case ErrorCode::corrupt:
+      return HttpResponse::text(400, done.error().message);
+    case ErrorCode::already_exists:
+    case ErrorCode::invalid_argument:
+    case ErrorCode::not_found:
+    case ErrorCode::unsupported:
+      return HttpResponse::text(409, done.error().message + "\n");
+    default:
+      return HttpResponse::text(503, done.error().to_string() + "\n");
+  }
+}
+
 Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request) {
   if (!is_same_origin(request)) co_return HttpResponse::text(403, "only pages of this server may do this\n");
   boost::json::error_code error;
   const boost::json::value body = boost::json::parse(request.body, error);
   if (error || !body.is_object()) co_return HttpResponse::text(400, bad_request);
-  Status done = co_await carry_out(node, action, body.get_object(), executor.now() + decide_limit);
-  if (done) co_return HttpResponse::json(200, R"({"ok":true})");
-  switch (done.error().code) {
-    case ErrorCode::corrupt:
-      co_return HttpResponse::text(400, done.error().message);
-    case ErrorCode::already_exists:
-    case ErrorCode::invalid_argument:
-    case ErrorCode::not_found:
-      co_return HttpResponse::text(409, done.error().message + "\n");
-    default:
-      co_return HttpResponse::text(503, done.error().to_string() + "\n");
-  }
+  co_return answer_of(co_await carry_out(node, action, body.get_object(), executor.now() + decide_limit));
+}
+
+Task<HttpResponse> change_setting(Node& node, Executor& executor, HttpRequest request) {
+  if (!is_same_origin(request)) co_return HttpResponse::text(403, "only pages of this server may do this\n");
+  boost::json::error_code error;
+  const boost::json::value body = boost::json::parse(request.body, error);
+  if (error || !body.is_object()) co_return HttpResponse::text(400, bad_setting);
+  auto name = text_of(body.get_object(), "name"), value = text_of(body.get_object(), "value");
+  if (!name || !value) co_return HttpResponse::text(400, bad_setting);
+  co_return answer_of(co_await node.set(std::move(*name), std::move(*value), executor.now() + decide_limit));
 }
 
 }  // namespace asterism

@@ -1,5 +1,5 @@
-// Requests over HTTP to change the members of the cluster: POST /members/add, /members/remove, /members/remove_dead
-// and /members/cancel, with a JSON object. Any node takes them.
+// Requests over HTTP to change the cluster: POST /members/add, /members/remove, /members/remove_dead, /members/cancel
+// and /settings, with a JSON object. Any node takes them.
 #pragma once
 
 #include "gateway/http.h"
@@ -14,6 +14,9 @@ const char* to_string(MemberAction action);
 /// node, {"replaces": name}. The others: {"name"}. Answers 200 with {"ok": true} once the change has begun; 400 or 409
 /// with a sentence where it is refused; 503 where the metadata log has no leader.
 Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request);
+
+/// {"name", "value"}, both strings. Answers likewise.
+Task<HttpResponse> change_setting(Node& node, Executor& executor, HttpRequest request);
 
 /// The node of a request to add one; nothing where its settings make no sense.
 std::optional<NodeInfo> read_joining_node(const boost::json::object& object);

@@ -133,6 +133,8 @@ class Node {
   Task<Status> remove_dead_member(NodeId node, Instant deadline);
   /// Turns the change of that node back.
   Task<Status> cancel_change(NodeId node, Instant deadline);
+  /// Changes a setting of the cluster. Errors: those of ClusterSettings::set.
+  Task<Status> set(std::string name, std::string value, Instant deadline);
   /// For GET /status.
   std::string status_json();
   /// For GET /metrics.

@@ -274,6 +274,12 @@ Task<Status> Node::remove_dead_member(NodeId node, Instant deadline) {
   co_return Status{};
 }
 
+Task<Status> Node::set(std::string name, std::string value, Instant deadline) {
+  CO_TRY_STATUS(
+      co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::set_command(name, value), deadline));
+  co_return Status{};
+}
+
 Task<Status> Node::cancel_change(NodeId node, Instant deadline) {
   CO_TRY_STATUS(
       co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::cancel_command(node), deadline));
