@@ -131,7 +131,7 @@ const char* state_word(const NodeAnswer& answer, const boost::json::object* fres
   const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
   if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
     const boost::json::value* what = find_member(*fresh, "change.what");
-    return what && (*what == "decommission" || *what == "remove") ? "leaving" : "joining";
+    if (what && *what != "rebalance") return *what == "decommission" || *what == "remove" ? "leaving" : "joining";
   }
   for (const char* word : {"draining", "drained"})
     if (text_member(*answer.status, "state") == word) return word;

@@ -287,11 +287,21 @@ Status wait_until_member(const std::string& data, const std::string& name, bool 
   return fail(ErrorCode::closed, "the change was cancelled: {} is no member", name);
 }
 
+Result<ChangeEnd> wait_for_change(const std::string& data, const std::string& name, bool quiet) {
+  MemberOptions options;
+  options.data = data;
+  options.json = quiet;
+  Watched watched{name};
+  TRY_STATUS(wait_for(options, watched));
+  return ChangeEnd{watched.shards, watched.cancelled};
+}
+
 std::string describe_change(const boost::json::object& change) {
   const std::string name = text_at(change, "node"), what = text_at(change, "what");
   const bool back = flag_at(change, "cancelled");
   std::string words = what == "decommission" ? name + " leaves"
                       : what == "remove"     ? name + ", which is dead, is removed"
+                      : what == "rebalance"  ? name + " gets other tokens"
                       : what == "replace" ? fmt::format("{} takes the place of {}", name, text_at(change, "replaces"))
                                           : name + " joins";
   if (back) words = name + " goes back to what it was";
@@ -312,8 +322,8 @@ void add_member_commands(CLI::App& node, Chosen& chosen) {
               remove_dead, "The dead node, such as n2");
   add_command(node, chosen, "replace", "Have a new node take the place of a dead one", join_node,
               "The dead node, such as n2");
-  add_command(node, chosen, "cancel", "Turn the change back by which a node joins or leaves", cancel,
-              "The node that joins or leaves");
+  add_command(node, chosen, "cancel", "Turn the change back by which a node joins, leaves or is rebalanced", cancel,
+              "The node that joins, leaves or is rebalanced");
 }
 
 }  // namespace asterism

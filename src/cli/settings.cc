@@ -53,9 +53,10 @@ void add_settings(CLI::App& app, Chosen& chosen) {
   settings->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
   settings->add_flag("--json", options->json, "Print one line of JSON");
   settings->footer(
+      "balancer: on, or off where nodes shall keep their tokens until asterism rebalance gives them others.\n"
       "move_mib_per_second: of rows, in MiB, that each node fetches and sends at most to catch up with the shards "
       "that\n"
-      "move to it while members change (64). It holds at once, also for a change that is under way.");
+      "move to it (64). It holds at once, also for a change that is under way.");
   settings->callback([options, &chosen] {
     chosen = [options] {
       Status done = run(*options);

@@ -14,6 +14,8 @@ struct ClusterSettings {
 
   /// Of rows that each node fetches and sends to catch up with the shards that move to it, at most.
   uint32_t move_mib_per_second = 64;
+  /// Nodes that are uneven for a while get other tokens by themselves.
+  bool balancer = true;
 
   /// Errors: not_found (no such setting), invalid_argument naming what it may be. Then nothing changes.
   Status set(std::string_view name, std::string_view value);

@@ -17,6 +17,9 @@ TEST(ClusterSettings, NonsenseIsRefusedAndChangesNothing) {
     EXPECT_EQ(set.error().message,
               fmt::format("move_mib_per_second must be a number from 1 to 1000000, not '{}'", value));
   }
+  const Status neither = settings.set("balancer", "maybe");
+  ASSERT_FALSE(neither);
+  EXPECT_EQ(neither.error().message, "balancer must be on or off, not 'maybe'");
   const Status unknown = settings.set("colour", "red");
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
@@ -26,9 +29,12 @@ TEST(ClusterSettings, NonsenseIsRefusedAndChangesNothing) {
 
 TEST(ClusterSettings, AreKeptByTheLogAndItsSnapshots) {
   ClusterState state;
+  ASSERT_TRUE(state.apply(1, ClusterState::raise_level_command(balance_feature_level)));
   ASSERT_TRUE(state.apply(1, ClusterState::set_command("move_mib_per_second", "7")));
   EXPECT_EQ(state.settings().move_mib_per_second, 7u);
-  const auto refused = state.apply(2, ClusterState::set_command("move_mib_per_second", "none"));
+  ASSERT_TRUE(state.apply(2, ClusterState::set_command("balancer", "off")));
+  EXPECT_FALSE(state.settings().balancer);
+  const auto refused = state.apply(3, ClusterState::set_command("move_mib_per_second", "none"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
   ClusterState again;

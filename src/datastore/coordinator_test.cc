@@ -583,6 +583,7 @@ TEST(Mover, ShardsMoveAsFastAsTheClusterAllows) {
   uint64_t moved_bytes = 0;
   for (const uint32_t mib : {1u, 1000u}) {
     Cluster cluster(37, std::nullopt, 2);
+    cluster.propose(ClusterState::section_name, ClusterState::raise_level_command(newest_feature_level));
     cluster.propose(ClusterState::section_name, ClusterState::set_command("move_mib_per_second", std::to_string(mib)));
     for (int i = 0; i < 100; ++i)
       ASSERT_TRUE(cluster.write(i % 2, fmt::format("k{}", i), std::string(100'000, 'v'), Consistency::quorum));

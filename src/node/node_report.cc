@@ -121,6 +121,7 @@ std::string Node::status_json() {
                             {"id", change->subject().value},
                             {"what", change->replaces() ? "replace"
                                      : change->comes    ? "add"
+                                     : change->moves    ? "rebalance"
                                      : change->dead     ? "remove"
                                                         : "decommission"},
                             {"cancelled", change->cancelled},
@@ -132,6 +133,7 @@ std::string Node::status_json() {
     if (change->comes) out["address"] = change->comes->host;
     status["change"] = std::move(out);
   }
+  status["feature_level"] = {{"active", parts.cluster.level()}, {"supported", parts.supported_level()}};
   boost::json::object settings;
   for (const auto& [name, value] : parts.cluster.settings().list()) settings[name] = value;
   status["settings"] = std::move(settings);

@@ -23,6 +23,7 @@ FOUND_WITHIN = {
     "lease_outlives_freeze": 90,
     "range_tombstones_not_repaired": 40,
     "forget_double_write": 100,
+    "keep_epoch": 60,
 }
 
 
