@@ -9,6 +9,7 @@ namespace asterism {
 namespace {
 
 constexpr Duration status_limit = 1s;
+constexpr Duration decide_limit = 25s;
 // Beyond every call's own limit, so that it is the call that says what went wrong.
 constexpr Duration loop_margin = 1s;
 
@@ -97,13 +98,40 @@ Result<boost::json::object> post_to_node(const NodeConfig& config, const std::st
   return ask_node(config, {.method = HttpMethod::post, .target = target, .body = body, .limit = limit});
 }
 
+Status post_to_cluster(const std::string& data, const std::string& target, const boost::json::object& body) {
+  TRY(const auto answers, ask_status(data));
+  Status last = fail(ErrorCode::unavailable, "no node answers: start the cluster with asterism up");
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status || text_member(*answer.status, "state") != "serving") continue;
+    auto done = post_to_node(answer.config, target, decide_limit, boost::json::serialize(body));
+    if (done) return {};
+    last = fail(done.error());
+    if (done.error().code == ErrorCode::already_exists) break;
+  }
+  return last;
+}
+
+std::optional<boost::json::object> change_under_way(const std::vector<NodeAnswer>& answers) {
+  const boost::json::object* fresh = freshest(answers);
+  const boost::json::value* change = fresh ? fresh->if_contains("change") : nullptr;
+  if (!change || !change->is_object()) return std::nullopt;
+  double rate = 0;
+  for (const NodeAnswer& answer : answers) {
+    const boost::json::value* own = answer.status ? find_member(*answer.status, "load.move_mib_s") : nullptr;
+    if (own && own->is_number()) rate += own->to_number<double>();
+  }
+  boost::json::object out = change->get_object();
+  out["moved_mib_s"] = rate;
+  return out;
+}
+
 const char* state_word(const NodeAnswer& answer, const boost::json::object* fresh) {
   if (!answer.status) return "down";
   if (text_member(*answer.status, "state") == "left") return "left";
   const boost::json::value* node = fresh ? find_member(*fresh, "change.node") : nullptr;
   if (node && node->is_string() && node->get_string() == std::string_view(answer.config.name)) {
     const boost::json::value* what = find_member(*fresh, "change.what");
-    return what && (*what == "decommission" || *what == "remove") ? "leaving" : "joining";
+    if (what && *what != "rebalance") return *what == "decommission" || *what == "remove" ? "leaving" : "joining";
   }
   for (const char* word : {"draining", "drained"})
     if (text_member(*answer.status, "state") == word) return word;

@@ -55,6 +55,14 @@ Result<boost::json::object> ask_node(const NodeConfig& config, HttpCall call);
 Result<boost::json::object> post_to_node(const NodeConfig& config, const std::string& target, Duration limit,
                                          const std::string& body = "");
 
+/// As post_to_node(), to one serving node of the folder after the other until one decides: that it is done, or with
+/// already_exists that it is refused. Errors: that one; unavailable where none serves; what the last one said.
+Status post_to_cluster(const std::string& data, const std::string& target, const boost::json::object& body);
+
+/// The change of members that is under way as the freshest node tells it, with `moved_mib_s`: what all nodes together
+/// fetch and send for it now. Nothing where there is none.
+std::optional<boost::json::object> change_under_way(const std::vector<NodeAnswer>& answers);
+
 /// The status of the node that has applied most of the metadata log; null where none answers.
 const boost::json::object* freshest(const std::vector<NodeAnswer>& answers);
 

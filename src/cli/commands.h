@@ -16,6 +16,9 @@ using Chosen = std::function<int()>;
 void add_up(CLI::App& app, Chosen& chosen);
 void add_logs(CLI::App& app, Chosen& chosen);
 void add_man(CLI::App& app, Chosen& chosen);
+/// To the application, and to its command `node`.
+void add_rebalance(CLI::App& app, Chosen& chosen);
+void add_settings(CLI::App& app, Chosen& chosen);
 void add_shards(CLI::App& app, Chosen& chosen);
 void add_top(CLI::App& app, Chosen& chosen);
 void add_user(CLI::App& app, Chosen& chosen);

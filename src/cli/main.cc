@@ -15,6 +15,8 @@ int main(int count, char** arguments) {
   add_user(app, chosen);
   add_logs(app, chosen);
   add_shards(app, chosen);
+  add_rebalance(app, chosen);
+  add_settings(app, chosen);
   add_verify(app, chosen);
   add_cql(app, chosen);
   add_import(app, chosen);

@@ -12,7 +12,6 @@
 namespace asterism {
 namespace {
 
-constexpr Duration post_limit = 25s;
 constexpr Duration poll_every = 100ms;
 constexpr int silent_polls_most = 300;  // without any node that answers
 
@@ -89,32 +88,20 @@ Result<boost::json::object> status_of(const std::string& data) {
   return *fresh;
 }
 
-/// Asks one node after the other until one decides.
-Status post(const std::string& data, const std::string& action, const boost::json::object& body) {
-  TRY(const auto answers, ask_status(data));
-  Status last = fail(ErrorCode::unavailable, "no node answers: start the cluster with asterism up");
-  for (const NodeAnswer& answer : answers) {
-    if (!answer.status || text_member(*answer.status, "state") != "serving") continue;
-    auto done = post_to_node(answer.config, "/members/" + action, post_limit, boost::json::serialize(body));
-    if (done) return {};
-    last = fail(done.error());
-    if (done.error().code == ErrorCode::already_exists) break;
-  }
-  return last;
-}
-
 /// Until the change of that node is over.
 Status wait_for(const MemberOptions& options, Watched& watched) {
   Progress progress(!options.json);
   for (int silent = 0; silent < silent_polls_most;) {
-    auto status = status_of(options.data);
-    silent = status ? 0 : silent + 1;
-    if (status && text_at(*status, "change.node") == watched.name) {
-      watched.shards = std::max(watched.shards, number_at(*status, "change.shards"));
-      watched.cancelled |= flag_at(*status, "change.cancelled");
-      progress.show(status->at("change").as_object());
-    } else if (status) {
-      watched.member = is_member(*status, watched.name);
+    TRY(const auto answers, ask_status(options.data));
+    const boost::json::object* fresh = freshest(answers);
+    const auto change = change_under_way(answers);
+    silent = fresh ? 0 : silent + 1;
+    if (change && text_at(*change, "node") == watched.name) {
+      watched.shards = std::max(watched.shards, number_at(*change, "shards"));
+      watched.cancelled |= flag_at(*change, "cancelled");
+      progress.show(*change);
+    } else if (fresh) {
+      watched.member = is_member(*fresh, watched.name);
       return {};
     }
     pause(poll_every);
@@ -175,7 +162,7 @@ Status begin_joining(const MemberOptions& options, NodeConfig& config, const std
   TRY_STATUS(check_ports_free(core, config));
   if (config.tls.enabled()) TRY_STATUS(give_certificate(options.data, config));
   TRY_STATUS(save_node_config(config));
-  Status begun = post(options.data, "add", body);
+  Status begun = post_to_cluster(options.data, "/members/add", body);
   // A refusal is certain; anything else may have begun, and is found again by the next attempt.
   if (!begun && begun.error().code == ErrorCode::already_exists) (void)remove_file(config.data_folder + "/node.toml");
   return begun;
@@ -231,7 +218,7 @@ Status join_node(const MemberOptions& options) {
 Status cancel(const MemberOptions& options) {
   TRY(const NodeConfig config, find_node(options.data, options.name));
   Watched watched{options.name};
-  TRY_STATUS(post(options.data, "cancel", {{"name", options.name}}));
+  TRY_STATUS(post_to_cluster(options.data, "/members/cancel", {{"name", options.name}}));
   TRY_STATUS(wait_for(options, watched));
   if (!watched.member && file_exists(config.data_folder + "/node.toml")) TRY_STATUS(put_away(config));
   print_outcome(options, "change_cancelled", config, watched,
@@ -252,7 +239,9 @@ Status leave(const MemberOptions& options, bool dead) {
   Watched watched{options.name};
   const bool resumes = text_at(status, "change.what") == (dead ? "remove" : "decommission") &&
                        text_at(status, "change.node") == options.name && !flag_at(status, "change.cancelled");
-  if (!resumes) TRY_STATUS(post(options.data, dead ? "remove_dead" : "remove", {{"name", options.name}}));
+  if (!resumes)
+    TRY_STATUS(
+        post_to_cluster(options.data, dead ? "/members/remove_dead" : "/members/remove", {{"name", options.name}}));
   TRY_STATUS(wait_for(options, watched));
   if (watched.member) return fail(ErrorCode::closed, "the change was cancelled: {} is a member as before", config.name);
   TRY_STATUS(put_away(config));
@@ -298,17 +287,31 @@ Status wait_until_member(const std::string& data, const std::string& name, bool 
   return fail(ErrorCode::closed, "the change was cancelled: {} is no member", name);
 }
 
+Result<ChangeEnd> wait_for_change(const std::string& data, const std::string& name, bool quiet) {
+  MemberOptions options;
+  options.data = data;
+  options.json = quiet;
+  Watched watched{name};
+  TRY_STATUS(wait_for(options, watched));
+  return ChangeEnd{watched.shards, watched.cancelled};
+}
+
 std::string describe_change(const boost::json::object& change) {
   const std::string name = text_at(change, "node"), what = text_at(change, "what");
   const bool back = flag_at(change, "cancelled");
   std::string words = what == "decommission" ? name + " leaves"
                       : what == "remove"     ? name + ", which is dead, is removed"
+                      : what == "rebalance"  ? name + " gets other tokens"
                       : what == "replace" ? fmt::format("{} takes the place of {}", name, text_at(change, "replaces"))
                                           : name + " joins";
   if (back) words = name + " goes back to what it was";
   const uint64_t moving = number_at(change, "moving");
-  if (moving > 0) return fmt::format("{}: {} of {} shards still move", words, moving, number_at(change, "shards"));
-  return words + ": all shards are where they should be";
+  if (moving == 0) return words + ": all shards are where they should be";
+  words += fmt::format(": {} of {} shards still move", moving, number_at(change, "shards"));
+  const boost::json::value* rate = change.if_contains("moved_mib_s");
+  const uint64_t most = number_at(change, "mib_per_second");
+  if (!rate || !rate->is_number() || most == 0) return words;
+  return words + fmt::format(", {:.1f} MiB/s (each node {} at most)", rate->to_number<double>(), most);
 }
 
 void add_member_commands(CLI::App& node, Chosen& chosen) {
@@ -319,8 +322,8 @@ void add_member_commands(CLI::App& node, Chosen& chosen) {
               remove_dead, "The dead node, such as n2");
   add_command(node, chosen, "replace", "Have a new node take the place of a dead one", join_node,
               "The dead node, such as n2");
-  add_command(node, chosen, "cancel", "Turn the change back by which a node joins or leaves", cancel,
-              "The node that joins or leaves");
+  add_command(node, chosen, "cancel", "Turn the change back by which a node joins, leaves or is rebalanced", cancel,
+              "The node that joins, leaves or is rebalanced");
 }
 
 }  // namespace asterism

@@ -76,6 +76,7 @@ void add_node(CLI::App& app, Chosen& chosen) {
   add_drain_commands(*node, chosen);
   add_token_command(*node, chosen);
   add_member_commands(*node, chosen);
+  add_rebalance(*node, chosen);
 
   auto run_options = std::make_shared<NodeRunOptions>();
   CLI::App* run = node->add_subcommand("run", "Be a node, in the foreground");

@@ -51,7 +51,11 @@ void print_json(const std::vector<NodeAnswer>& answers) {
   status["nodes"] = std::move(nodes);
   const boost::json::value* shards = fresh ? fresh->if_contains("shards") : nullptr;
   status["shards"] = shards ? *shards : boost::json::value(nullptr);
-  if (const boost::json::value* change = fresh ? fresh->if_contains("change") : nullptr) status["change"] = *change;
+  if (const auto change = change_under_way(answers)) status["change"] = *change;
+  if (const boost::json::value* level = fresh ? fresh->if_contains("feature_level") : nullptr)
+    status["feature_level"] = *level;
+  if (const boost::json::value* settings = fresh ? fresh->if_contains("settings") : nullptr)
+    status["settings"] = *settings;
   const std::string leader = metadata_leader(fresh);
   status["leaders"] = {{"metadata", leader.empty() ? boost::json::value(nullptr) : boost::json::value(leader)}};
   print_line(boost::json::serialize(status));
@@ -71,6 +75,20 @@ std::string age(std::optional<double> seconds) {
 }
 
 std::string memory(std::optional<uint64_t> bytes) { return bytes ? fmt::format("{} MiB", *bytes >> 20) : "-"; }
+
+int64_t level_at(const boost::json::object& status, std::string_view which) {
+  const boost::json::value* level = find_member(status, fmt::format("feature_level.{}", which));
+  return level && level->is_int64() ? level->get_int64() : 1;
+}
+
+/// While the nodes are of different versions, which of them support more than what is active.
+std::string feature_level(const std::vector<NodeAnswer>& answers, const boost::json::object& fresh) {
+  const int64_t active = level_at(fresh, "active");
+  std::string words = std::to_string(active), newer;
+  for (const NodeAnswer& answer : answers)
+    if (answer.status && level_at(*answer.status, "supported") > active) newer += " " + answer.config.name;
+  return newer.empty() ? words : fmt::format("{};{} can do more", words, newer);
+}
 
 void print_table(const std::vector<NodeAnswer>& answers) {
   // Where all stand at one place, nobody needs to be told.
@@ -94,10 +112,11 @@ void print_table(const std::vector<NodeAnswer>& answers) {
                            age(number_member(answer, "uptime_s")), memory(resident(answer))));
   }
   if (!fresh) return;
-  if (const boost::json::value* change = fresh->if_contains("change"); change && change->is_object())
-    print_line(fmt::format("  {} {}", dim("members"), describe_change(change->get_object())));
+  if (const auto change = change_under_way(answers))
+    print_line(fmt::format("  {} {}", dim("members"), describe_change(*change)));
   const std::string leader = metadata_leader(fresh);
   print_line(fmt::format("  {} {}", dim("metadata leader"), leader.empty() ? "none" : leader));
+  print_line(fmt::format("  {} {}", dim("feature level"), feature_level(answers, *fresh)));
   std::string shards;
   if (const boost::json::value* total = find_member(*fresh, "shards.total")) shards = boost::json::serialize(*total);
   const boost::json::value* keyspaces = find_member(*fresh, "shards.keyspaces");

@@ -161,9 +161,7 @@ void TopView::take(const std::vector<NodeAnswer>& answers, Instant now) {
   shards_.reset();
   if (auto total = fresh ? number_at(*fresh, "shards.total") : std::nullopt; total && *total >= 0 && *total < 1e15)
     shards_ = static_cast<uint64_t>(*total);
-  change_.reset();
-  const boost::json::value* change = fresh ? fresh->if_contains("change") : nullptr;
-  if (change && change->is_object()) change_ = change->get_object();
+  change_ = change_under_way(answers);
   sort();
 }
 

@@ -35,6 +35,7 @@ Result<Bytes> ClusterState::apply(uint64_t index, BytesView command) {
   meta::ClusterCommand parsed;
   if (!parsed.ParseFromArray(command.data(), static_cast<int>(command.size())))
     return fail(ErrorCode::invalid_argument, "malformed cluster command");
+  TRY_STATUS(check_level());
   switch (parsed.command_case()) {
     case meta::ClusterCommand::kBootstrap:
       return bootstrap(parsed);
@@ -62,6 +63,20 @@ Result<Bytes> ClusterState::apply(uint64_t index, BytesView command) {
       return Bytes{};
     case meta::ClusterCommand::kCancel:
       TRY_STATUS(cancel_change(NodeId{parsed.cancel()}));
+      return Bytes{};
+    case meta::ClusterCommand::kRaiseLevel:
+      level_ = std::max(level_, parsed.raise_level());
+      return Bytes{};
+    case meta::ClusterCommand::kMoveTokens: {
+      TRY_STATUS(check_active(balance_feature_level));
+      const auto& move = parsed.move_tokens();
+      TRY_STATUS(move_tokens(index, NodeId{move.node()}, {move.now().begin(), move.now().end()},
+                             {move.tokens().begin(), move.tokens().end()}));
+      return Bytes{};
+    }
+    case meta::ClusterCommand::kSet:
+      TRY_STATUS(check_active(balance_feature_level));
+      TRY_STATUS(settings_.set(parsed.set().name(), parsed.set().value()));
       return Bytes{};
     case meta::ClusterCommand::COMMAND_NOT_SET:
       break;
@@ -114,6 +129,12 @@ Bytes ClusterState::snapshot() const {
   }
   out.set_next_shard(next_shard_);
   for (NodeId node : removed_) out.add_removed(node.value);
+  out.set_level(level_);
+  for (const auto& [name, value] : settings_.list()) {
+    meta::Setting& setting = *out.add_settings();
+    setting.set_name(name);
+    setting.set_value(value);
+  }
   if (change_) {
     auto& change = *out.mutable_change();
     if (change_->comes) to_proto(*change_->comes, *change.mutable_comes());
@@ -123,6 +144,8 @@ Bytes ClusterState::snapshot() const {
     change.set_shards(change_->shards);
     change.set_began(change_->began);
     change.set_dead(change_->dead);
+    change.set_moves(change_->moves.value);
+    for (int64_t token : change_->tokens) change.add_tokens(token);
   }
   return out.SerializeAsString();
 }
@@ -133,9 +156,13 @@ Status ClusterState::restore(BytesView snapshot) {
     return fail(ErrorCode::corrupt, "malformed snapshot of section cluster");
   Placement placement = std::move(placement_);
   const Defects defects = defects_;
+  const FeatureLevel supported = supported_level_;
   *this = ClusterState();
+  supported_level_ = supported;
   placement_ = std::move(placement);
   defects_ = defects;
+  level_ = std::max(in.level(), first_feature_level);
+  TRY_STATUS(check_level());
   for (const auto& node : in.nodes()) add_node(from_proto(node));
   for (const auto& entry : in.shards()) {
     Shard shard{ShardId{entry.id()},
@@ -156,6 +183,7 @@ Status ClusterState::restore(BytesView snapshot) {
   }
   next_shard_ = in.next_shard();
   for (uint32_t node : in.removed()) removed_.insert(NodeId{node});
+  for (const auto& setting : in.settings()) TRY_STATUS(settings_.set(setting.name(), setting.value()));
   if (in.has_change()) {
     change_.emplace();
     if (in.change().has_comes()) change_->comes = from_proto(in.change().comes());
@@ -165,8 +193,24 @@ Status ClusterState::restore(BytesView snapshot) {
     change_->shards = in.change().shards();
     change_->began = in.change().began();
     change_->dead = in.change().dead();
+    change_->moves = NodeId{in.change().moves()};
+    change_->tokens.assign(in.change().tokens().begin(), in.change().tokens().end());
   }
   return {};
+}
+
+Status ClusterState::check_level() const {
+  if (level_ <= supported_level_) return {};
+  return fail(ErrorCode::unsupported,
+              "the cluster is at feature level {}, and this node supports no more than {}: it needs a newer version of "
+              "asterism, or most_feature_level in its node.toml is too low",
+              level_, supported_level_);
+}
+
+Status ClusterState::check_active(FeatureLevel level) const {
+  if (level <= level_) return {};
+  return fail(ErrorCode::unsupported,
+              "this needs feature level {}, and the cluster is at {} until every node supports more", level, level_);
 }
 
 const NodeInfo* ClusterState::node(NodeId id) const {
@@ -265,6 +309,29 @@ Bytes ClusterState::ready_command(NodeId node) {
 Bytes ClusterState::cancel_command(NodeId node) {
   meta::ClusterCommand command;
   command.set_cancel(node.value);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::move_tokens_command(NodeId node, const std::vector<int64_t>& now,
+                                        const std::vector<int64_t>& tokens) {
+  meta::ClusterCommand command;
+  auto& move = *command.mutable_move_tokens();
+  move.set_node(node.value);
+  for (int64_t token : now) move.add_now(token);
+  for (int64_t token : tokens) move.add_tokens(token);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::raise_level_command(FeatureLevel level) {
+  meta::ClusterCommand command;
+  command.set_raise_level(level);
+  return command.SerializeAsString();
+}
+
+Bytes ClusterState::set_command(const std::string& name, const std::string& value) {
+  meta::ClusterCommand command;
+  command.mutable_set()->set_name(name);
+  command.mutable_set()->set_value(value);
   return command.SerializeAsString();
 }
 

@@ -10,8 +10,10 @@
 
 #include "base/bytes.h"
 #include "base/defects.h"
+#include "cluster/feature_level.h"
 #include "cluster/metadata_log.h"
 #include "cluster/ring.h"
+#include "cluster/settings.h"
 #include "ports/network.h"
 
 namespace asterism {
@@ -68,7 +70,7 @@ struct Shard {
   std::vector<NodeId> movers() const;
 };
 
-/// The one change of members that may be under way at a time.
+/// The one change of members, or of their tokens, that may be under way at a time.
 struct MemberChange {
   std::optional<NodeInfo> comes;  // not in nodes() yet
   NodeId leaves;                  // 0: nobody; still in nodes()
@@ -77,12 +79,14 @@ struct MemberChange {
   uint64_t shards = 0;            // that had to move when it began
   uint64_t began = 0;             // index in the metadata log
   bool dead = false;              // the one that only leaves does not answer, and is not asked for anything
+  NodeId moves;                   // a member that gets other tokens, while nobody comes or leaves; 0: none
+  std::vector<int64_t> tokens{};  // which it shall have
 
   bool replaces() const { return comes && leaves; }
   /// The node that no replica has to be compared with; 0: there is none.
   NodeId without() const { return dead || replaces() ? leaves : NodeId{}; }
   /// The node that people name it by.
-  NodeId subject() const { return comes ? comes->id : leaves; }
+  NodeId subject() const { return comes ? comes->id : leaves ? leaves : moves; }
 };
 
 /// Section "cluster" of the metadata log. Deterministic; read freely by everybody on the core.
@@ -99,6 +103,15 @@ class ClusterState final : public MetadataSection {
   /// A member or the node that comes.
   const NodeInfo* node(NodeId id) const;
   const std::optional<MemberChange>& change() const { return change_; }
+  const ClusterSettings& settings() const { return settings_; }
+  /// The feature level that is active.
+  FeatureLevel level() const { return level_; }
+  /// What this node supports; before anything is applied.
+  void set_supported_level(FeatureLevel level) { supported_level_ = level; }
+  /// Errors: unsupported where the active level is beyond that: then nothing that follows may be applied here.
+  Status check_level() const;
+  /// Errors: unsupported where that level is not active yet.
+  Status check_active(FeatureLevel level) const;
   /// Shards that still have to move.
   size_t moving() const;
   /// Whether that node was a member, or was to be one, and is not any more.
@@ -136,16 +149,23 @@ class ClusterState final : public MetadataSection {
   static Bytes add_node_command(const NodeInfo& node, NodeId replaces = {});
   /// `dead`: its shards come from the replicas that stay, and it is not asked whether it is ready.
   static Bytes remove_node_command(NodeId node, bool dead = false);
+  /// A member gets these tokens instead of those that it has `now`. Refused where it has others meanwhile.
+  static Bytes move_tokens_command(NodeId node, const std::vector<int64_t>& now, const std::vector<int64_t>& tokens);
   /// A mover has compared itself with what it has to in the shards' present phase.
   static Bytes caught_up_command(NodeId node, const std::vector<std::pair<ShardId, Epoch>>& shards);
   static Bytes ready_command(NodeId node);
   static Bytes cancel_command(NodeId node);
+  /// Only where every member supports that level.
+  static Bytes raise_level_command(FeatureLevel level);
+  /// Errors: those of ClusterSettings::set.
+  static Bytes set_command(const std::string& name, const std::string& value);
 
  private:
   Result<Bytes> bootstrap(const meta::ClusterCommand& command);
   Result<Bytes> update_node(NodeInfo update);
   Status add_member(uint64_t index, NodeInfo node, NodeId replaces);
   Status remove_member(uint64_t index, NodeId node, bool dead);
+  Status move_tokens(uint64_t index, NodeId node, std::vector<int64_t> now, std::vector<int64_t> tokens);
   Status cancel_change(NodeId node);
   void note_caught_up(ShardId id, Epoch epoch, NodeId node);
   Status check_no_change() const;
@@ -168,6 +188,8 @@ class ClusterState final : public MetadataSection {
   uint64_t next_shard_ = 1;
   std::optional<MemberChange> change_;
   std::set<NodeId> removed_;
+  ClusterSettings settings_;
+  FeatureLevel level_ = first_feature_level, supported_level_ = newest_feature_level;
   Placement placement_;
   Defects defects_;
 };

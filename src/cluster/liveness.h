@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "cluster/failure_detector.h"
+#include "cluster/feature_level.h"
 #include "cluster/rpc.h"
 
 namespace asterism {
@@ -20,6 +22,11 @@ class Liveness {
 
   /// Registers its RPC handler. The arguments must outlive it.
   Liveness(NodeId self, Executor& executor, Rpc& rpc, Log log);
+
+  /// What this node tells the others with each ping: the feature level that it supports.
+  void announce(FeatureLevel level) { own_level_ = level; }
+  /// What a node that is up has told; nothing before it has.
+  std::optional<FeatureLevel> level_of(NodeId node) const;
 
   /// Starts to watch a node; again: nothing happens.
   void watch(NodeId node);
@@ -50,6 +57,8 @@ class Liveness {
   Log log_;
   FailureDetector detector_;
   std::map<NodeId, Watched> watched_;
+  FeatureLevel own_level_ = first_feature_level;
+  std::map<NodeId, FeatureLevel> levels_;
   std::vector<std::function<void(NodeId, bool)>> listeners_;
   std::function<bool(NodeId)> is_gone_;
   std::function<void()> told_gone_;

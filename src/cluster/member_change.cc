@@ -56,7 +56,10 @@ Status ClusterState::check_no_change() const {
   if (!change_) return {};
   const NodeInfo* subject = node(change_->subject());
   return fail(ErrorCode::already_exists, "one change of members at a time: {} is {}{}", subject->name,
-              change_->comes ? "joining" : "leaving", change_->cancelled ? ", on its way back" : "");
+              change_->comes   ? "joining"
+              : change_->moves ? "being rebalanced"
+                               : "leaving",
+              change_->cancelled ? ", on its way back" : "");
 }
 
 Ring ClusterState::target_ring() const {
@@ -64,6 +67,10 @@ Ring ClusterState::target_ring() const {
   if (!change_ || change_->cancelled) return ring;
   if (change_->leaves) ring.remove(change_->leaves);
   if (change_->comes) ring.add(change_->comes->id, change_->comes->place, change_->comes->tokens);
+  if (change_->moves) {
+    ring.remove(change_->moves);
+    ring.add(change_->moves, nodes_.at(change_->moves).place, change_->tokens);
+  }
   return ring;
 }
 
@@ -114,9 +121,35 @@ Status ClusterState::remove_member(uint64_t index, NodeId node, bool dead) {
   return {};
 }
 
+Status ClusterState::move_tokens(uint64_t index, NodeId node, std::vector<int64_t> now, std::vector<int64_t> tokens) {
+  TRY_STATUS(check_no_change());
+  auto it = nodes_.find(node);
+  if (it == nodes_.end()) return fail(ErrorCode::not_found, "node {} is not a member", node);
+  std::vector<int64_t> known = it->second.tokens;
+  std::ranges::sort(known);
+  std::ranges::sort(now);
+  std::ranges::sort(tokens);
+  if (known != now)
+    return fail(ErrorCode::invalid_argument, "the tokens of {} have changed meanwhile", it->second.name);
+  const auto taken = [&](int64_t token) {
+    const auto owner = ring_.tokens().find(token);
+    return token == INT64_MIN || (owner != ring_.tokens().end() && owner->second != node);
+  };
+  if (tokens.empty() || tokens == known || std::ranges::adjacent_find(tokens) != tokens.end() ||
+      std::ranges::any_of(tokens, taken))
+    return fail(ErrorCode::invalid_argument, "{} cannot have these tokens", it->second.name);
+  change_.emplace();
+  change_->moves = node;
+  change_->tokens = std::move(tokens);
+  change_->ready = true;  // nobody is asked
+  for (int64_t token : change_->tokens) split_at(token);
+  begin_moves(index);
+  return {};
+}
+
 Status ClusterState::cancel_change(NodeId node) {
   if (!change_ || change_->subject() != node)
-    return fail(ErrorCode::not_found, "node {} neither joins nor leaves", node);
+    return fail(ErrorCode::not_found, "node {} neither joins nor leaves nor gets other tokens", node);
   if (change_->cancelled) return {};
   change_->cancelled = true;
   change_->ready = false;
@@ -214,6 +247,12 @@ void ClusterState::finish_if_done() {
     for (auto& [id, shard] : shards_) std::erase(shard.former, gone);
   }
   if (change.comes && !change.cancelled) add_node(*change.comes);
+  if (change.moves && !change.cancelled) {
+    NodeInfo node = nodes_.at(change.moves);
+    node.tokens = change.tokens;
+    ring_.remove(node.id);
+    add_node(std::move(node));
+  }
   merge_shards();
 }
 

@@ -31,6 +31,7 @@ struct Members {
     std::vector<NodeInfo> first;
     for (uint32_t i = 1; i <= nodes; ++i) first.push_back(info(i));
     EXPECT_TRUE(apply(ClusterState::bootstrap_command(first, tokens_per_node)));
+    EXPECT_TRUE(apply(ClusterState::raise_level_command(newest_feature_level)));
     state.create_shards("a");
     state.create_shards("b");
   }
@@ -239,6 +240,70 @@ TEST(MemberChange, AScopeMadeMeanwhileMovesToo) {
   for (const Shard* shard : cluster.state.shards_of("c"))
     EXPECT_EQ(shard->replicas, cluster.state.ring().place_simple(shard->range.to, 1));
   EXPECT_EQ(cluster.state.shards_of("c").size(), 4 * tokens_per_node);
+}
+
+std::vector<int64_t> shifted(const std::vector<int64_t>& tokens, size_t count) {
+  std::vector<int64_t> moved = tokens;
+  for (size_t i = 0; i < count; ++i) moved[i] += 1'000'000'000'000'000;
+  return moved;
+}
+
+TEST(MemberChange, AMemberGetsOtherTokens) {
+  Members cluster(5);
+  const std::vector<int64_t> before = cluster.state.node(NodeId{2})->tokens, after = shifted(before, 4);
+  const size_t shards = cluster.state.shards_of("a").size();
+  ASSERT_TRUE(cluster.apply(ClusterState::move_tokens_command(NodeId{2}, before, after)));
+  ASSERT_TRUE(cluster.state.change());
+  EXPECT_EQ(cluster.state.change()->subject(), NodeId{2});
+  EXPECT_EQ(cluster.state.node(NodeId{2})->tokens, before) << "clients see them when all is done";
+  EXPECT_EQ(cluster.state.shards_of("a").size(), shards + 4);
+  const size_t moving = cluster.state.moving();
+  EXPECT_GT(moving, 0u);
+  EXPECT_LT(moving, shards) << "a few of them";
+  cluster.check_whole();
+  const Status second = cluster.add(6);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message, "one change of members at a time: n2 is being rebalanced");
+  cluster.move_all();
+  EXPECT_FALSE(cluster.state.change()) << "nobody is asked whether it is ready";
+  EXPECT_EQ(cluster.state.node(NodeId{2})->tokens, after);
+  EXPECT_EQ(cluster.state.shards_of("a").size(), shards) << "ranges that its old tokens kept apart are one again";
+  for (const Shard* shard : cluster.state.shards_of("a"))
+    EXPECT_EQ(shard->replicas, cluster.state.ring().place_simple(shard->range.to, 3));
+  EXPECT_FALSE(cluster.state.removed(NodeId{2}));
+  cluster.check_whole();
+}
+
+TEST(MemberChange, OtherTokensHaveAWayBack) {
+  Members cluster(5);
+  const std::vector<int64_t> before = cluster.state.node(NodeId{2})->tokens;
+  const Bytes whole = cluster.state.snapshot();
+  ASSERT_TRUE(cluster.apply(ClusterState::move_tokens_command(NodeId{2}, before, shifted(before, 4))));
+  cluster.catch_up();
+  ASSERT_TRUE(cluster.apply(ClusterState::cancel_command(NodeId{2})));
+  if (cluster.state.moving() > 0) cluster.move_all();
+  EXPECT_FALSE(cluster.state.change());
+  EXPECT_EQ(cluster.state.node(NodeId{2})->tokens, before);
+  for (const Shard* shard : cluster.state.shards_of("a"))
+    EXPECT_EQ(shard->replicas, cluster.state.ring().place_simple(shard->range.to, 3));
+  cluster.check_whole();
+}
+
+TEST(MemberChange, TokensThatCannotBeAreRefused) {
+  Members cluster(4);
+  const std::vector<int64_t> own = cluster.state.node(NodeId{2})->tokens;
+  const std::vector<int64_t> others = cluster.state.node(NodeId{3})->tokens;
+  const auto refuse = [&](NodeId node, const std::vector<int64_t>& now, const std::vector<int64_t>& tokens) {
+    EXPECT_FALSE(cluster.apply(ClusterState::move_tokens_command(node, now, tokens)));
+    EXPECT_FALSE(cluster.state.change());
+  };
+  refuse(NodeId{9}, own, shifted(own, 1));
+  refuse(NodeId{2}, shifted(own, 1), shifted(own, 2));  // it has others meanwhile
+  refuse(NodeId{2}, own, {});
+  refuse(NodeId{2}, own, own);
+  refuse(NodeId{2}, own, others);
+  refuse(NodeId{2}, own, {INT64_MIN});
+  refuse(NodeId{2}, own, {own[0], own[0] + 1, own[0] + 1});
 }
 
 TEST(MemberChange, TokensStaySpreadEvenlyWhileNodesJoin) {

@@ -11,6 +11,7 @@ void MetadataState::add_section(const std::string& name, MetadataSection& sectio
 }
 
 Result<Bytes> MetadataState::apply(uint64_t index, BytesView record) {
+  if (guard_) TRY_STATUS(guard_());
   applied_ = index;
   meta::Record parsed;
   Result<Bytes> outcome = fail(ErrorCode::corrupt, "malformed metadata record");
@@ -29,6 +30,8 @@ Result<Bytes> MetadataState::apply_one(uint64_t index, const std::string& sectio
 }
 
 Bytes MetadataState::snapshot() const {
+  // One that lacks what could not be applied must never be taken for one of the log's present place.
+  ASSERT(!guard_ || guard_());
   meta::Snapshot out;
   out.set_index(applied_);
   for (const auto& [name, section] : sections_) (*out.mutable_sections())[name] = section->snapshot();

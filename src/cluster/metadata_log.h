@@ -30,6 +30,9 @@ class MetadataState {
  public:
   void add_section(const std::string& name, MetadataSection& section);
 
+  /// Asked before each record: where it fails, this node cannot apply what follows, and nothing changes any more.
+  void set_guard(std::function<Status()> guard) { guard_ = std::move(guard); }
+
   /// Applies one record (metadata.proto). Errors are outcomes, as above.
   Result<Bytes> apply(uint64_t index, BytesView record);
   Bytes snapshot() const;
@@ -50,6 +53,7 @@ class MetadataState {
 
   std::map<std::string, MetadataSection*> sections_;
   std::vector<std::function<void()>> listeners_;
+  std::function<Status()> guard_;
   uint64_t applied_ = 0;
 };
 

@@ -12,6 +12,7 @@ constexpr size_t leaves = 64;               // of the hash tree of one table in 
 constexpr size_t keys_without_yield = 256;  // then others get the core
 constexpr Duration rpc_timeout = 10s;
 constexpr uint32_t rows_at_once = 1000;
+constexpr size_t writes_without_yield = 64;
 constexpr Duration longest_rest = 50ms;
 
 AntiEntropy::AntiEntropy(AntiEntropyOptions options, NodeId self, Executor& executor, Rpc& rpc,
@@ -142,19 +143,15 @@ Task<Result<Bytes>> AntiEntropy::serve_rows(RpcRequest request) {
   co_return replica_.read(command);
 }
 
-Task<Result<ReadResult>> AntiEntropy::rows(NodeId node, const RequestView& view, const ReadCommand& command,
-                                           Instant deadline) {
-  if (node == self_) {
-    CO_TRY(const Bytes own, replica_.read(command));
-    co_return ReadResult::decode(own);
-  }
+Task<Result<Bytes>> AntiEntropy::rows(NodeId node, const RequestView& view, const ReadCommand& command,
+                                      Instant deadline) {
+  if (node == self_) co_return replica_.read(command);
   Bytes request;
   ByteWriter out(request);
   view.encode(out);
   out.raw(command.encode());
-  CO_TRY(const Bytes reply, co_await rpc_.call(node, rpc_method::range_rows, std::move(request),
-                                               std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk));
-  co_return ReadResult::decode(reply);
+  co_return co_await rpc_.call(node, rpc_method::range_rows, std::move(request),
+                               std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
 }
 
 /// A mutation without its tombstones, as a planted bug sends it.
@@ -209,12 +206,14 @@ Task<Status> AntiEntropy::deliver(const RequestView& view, NodeId to, Bytes muta
 
 /// Writes what this node lacks (the first list) and what the peer lacks, side by side: one sync serves many.
 Task<Status> AntiEntropy::bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
-                                         Instant deadline) {
+                                         Instant deadline, bool gently) {
   TaskGroup writing(executor_);
   Status outcome;
+  size_t begun = 0;
   for (size_t side = 0; side < 2; ++side) {
     for (Bytes& mutation : repairs[side]) {
       if (!spoil(mutation)) continue;
+      if (gently && ++begun % writes_without_yield == 0) co_await yield_now();
       ++(side == 0 ? counters_.rows_pulled : counters_.rows_pushed);
       writing.spawn(
           [](AntiEntropy& self, const RequestView& as, NodeId to, Bytes one, Instant until, Status& out) -> Task<void> {
@@ -225,6 +224,15 @@ Task<Status> AntiEntropy::bring_together(const RequestView& view, NodeId peer, s
   }
   co_await writing.join();
   co_return outcome;
+}
+
+/// After a page of a shard that moves: half of the time is for others, and the cluster's setting holds.
+Task<void> AntiEntropy::rest(Instant began, uint64_t moved_bytes) {
+  counters_.moved_bytes += moved_bytes;
+  const Instant now = executor_.now();
+  const uint64_t rate = uint64_t{cluster_.settings().move_mib_per_second} << 20;
+  co_await sleep_until(
+      std::max(now + std::min<Duration>(now - began, longest_rest), pace_.take(now, moved_bytes, rate)));
 }
 
 /// Brings what two replicas hold in a token range together, a page at a time.
@@ -241,15 +249,17 @@ Task<Status> AntiEntropy::exchange(const RequestView& view, TablePtr table, Node
     bool more = from < to;
     while (more) {
       const Instant began = executor_.now();
-      CO_TRY(ReadResult own, co_await rows(self_, view, command, deadline));
-      CO_TRY(ReadResult theirs, co_await rows(peer, view, command, deadline));
-      std::vector<ReadResult> both;
-      both.push_back(std::move(own));
-      both.push_back(std::move(theirs));
+      CO_TRY(const Bytes own, co_await rows(self_, view, command, deadline));
+      CO_TRY(const Bytes theirs, co_await rows(peer, view, command, deadline));
+      if (gently) co_await yield_now();
+      std::vector<ReadResult> both(2);
+      CO_TRY(both[0], ReadResult::decode(own));
+      CO_TRY(both[1], ReadResult::decode(theirs));
       CO_TRY(MergedResults merged, merge_results(command, std::move(both)));
-      CO_TRY_STATUS(co_await bring_together(view, peer, std::move(merged.repairs), deadline));
-      // Half of the time is for others.
-      if (gently) co_await sleep_for(std::min<Duration>(executor_.now() - began, longest_rest));
+      uint64_t moved_bytes = theirs.size();
+      for (const Bytes& pushed : merged.repairs[1]) moved_bytes += pushed.size();
+      CO_TRY_STATUS(co_await bring_together(view, peer, std::move(merged.repairs), deadline, gently));
+      if (gently) co_await rest(began, moved_bytes);
       more = !merged.merged.complete;
       command.from = std::move(merged.merged.next);
     }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "base/pace.h"
 #include "cluster/liveness.h"
 #include "datastore/replica_service.h"
 
@@ -46,11 +47,13 @@ class AntiEntropy {
 
   /// For a mover of a shard: compares this node with a quorum of the replicas in each datacenter, and with those that
   /// the shard moves away from; `dead` is one of these that need not be asked. Then everything that was acknowledged
-  /// before the shard's present epoch is here. Errors: wrong_epoch (the shard changed meanwhile), unavailable.
+  /// before the shard's present epoch is here. Rows travel at the cluster's setting move_mib_per_second at most, and
+  /// clients go first. Errors: wrong_epoch (the shard changed meanwhile), unavailable.
   Task<Status> catch_up(Shard shard, NodeId dead, Instant deadline);
 
   struct Counters {
     uint64_t compared = 0, differing = 0, rows_pulled = 0, rows_pushed = 0;
+    uint64_t moved_bytes = 0;  // of rows that travelled for catch_up()
   };
   const Counters& counters() const { return counters_; }
 
@@ -58,9 +61,10 @@ class AntiEntropy {
   Task<void> rounds();
   Task<Status> repair_shard(ShardId id, bool all_peers, Instant deadline);
   Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline, bool gently = false);
+  Task<void> rest(Instant began, uint64_t moved_bytes);
   Task<Status> deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline);
   Task<Status> bring_together(const RequestView& view, NodeId peer, std::vector<std::vector<Bytes>> repairs,
-                              Instant deadline);
+                              Instant deadline, bool gently);
   Task<Status> compare_all(const Shard& shard, NodeId peer, Instant deadline);
   Task<Status> close_epochs(const RequestView& view);
   Task<Status> exchange(const RequestView& view, TablePtr table, NodeId peer, TokenRange range, Instant deadline,
@@ -70,7 +74,7 @@ class AntiEntropy {
   Task<Result<std::vector<uint64_t>>> own_hashes(uint32_t table, TokenRange range);
   Task<Result<Bytes>> serve_hashes(RpcRequest request);
   Task<Result<Bytes>> serve_rows(RpcRequest request);
-  Task<Result<ReadResult>> rows(NodeId node, const RequestView& view, const ReadCommand& command, Instant deadline);
+  Task<Result<Bytes>> rows(NodeId node, const RequestView& view, const ReadCommand& command, Instant deadline);
   bool spoil(Bytes& mutation) const;
   RequestView view_of(const Shard& shard) const;
 
@@ -86,6 +90,7 @@ class AntiEntropy {
   Replica& replica_;
   Log log_;
   Counters counters_;
+  Pace pace_;  // of moves
   TaskGroup tasks_;
 };
 

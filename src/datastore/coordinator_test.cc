@@ -578,6 +578,28 @@ TEST(Mover, ANodeThatJoinsEndsUpWithItsRowsAndTheOthersWithoutThem) {
   for (uint32_t i = 0; i < machines; ++i) EXPECT_NEAR(static_cast<double>(cluster.stored(i).size()), 80, 20);
 }
 
+TEST(Mover, ShardsMoveAsFastAsTheClusterAllows) {
+  std::map<uint32_t, Duration> took;
+  uint64_t moved_bytes = 0;
+  for (const uint32_t mib : {1u, 1000u}) {
+    Cluster cluster(37, std::nullopt, 2);
+    cluster.propose(ClusterState::section_name, ClusterState::raise_level_command(newest_feature_level));
+    cluster.propose(ClusterState::section_name, ClusterState::set_command("move_mib_per_second", std::to_string(mib)));
+    for (int i = 0; i < 100; ++i)
+      ASSERT_TRUE(cluster.write(i % 2, fmt::format("k{}", i), std::string(100'000, 'v'), Consistency::quorum));
+    const Instant began = cluster.simulation.now();
+    cluster.add_third();
+    cluster.start_movers();
+    ASSERT_TRUE(cluster.simulation.run_until([&] { return !cluster.node(0).cluster.change(); }, 100s));
+    took[mib] = cluster.simulation.now() - began;
+    moved_bytes = cluster.node(2).anti_entropy.counters().moved_bytes;
+  }
+  EXPECT_GT(moved_bytes, 5u << 20);
+  EXPECT_GT(took[1], std::chrono::seconds(moved_bytes >> 20));
+  EXPECT_LT(took[1], std::chrono::seconds(3 * (moved_bytes >> 20)));
+  EXPECT_LT(took[1000], took[1] / 2);
+}
+
 TEST(Mover, ANodeThatLostItsFenceCatchesUpOnceItKnowsItAgain) {
   Cluster cluster(34, std::nullopt, 2);
   std::vector<std::string> keys;

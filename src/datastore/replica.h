@@ -76,6 +76,8 @@ class Replica {
   Result<std::optional<Bytes>> get(BytesView key) const { return store_.get(key); }
   KeyValueStore::Iterator iterate(KeyValueStore::Bounds bounds) const { return store_.iterate(std::move(bounds)); }
 
+  uint64_t file_bytes_between(BytesView from, BytesView to) const { return store_.file_bytes_between(from, to); }
+
   /// Removes all rows of tables whose number is not wanted any more.
   Status drop_tables(const std::function<bool(uint32_t number)>& wanted);
 

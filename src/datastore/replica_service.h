@@ -18,6 +18,7 @@ inline constexpr RpcMethod range_rows = 103;
 inline constexpr RpcMethod hint = 104;
 inline constexpr RpcMethod keep_batch = 105;
 inline constexpr RpcMethod forget_batch = 106;
+inline constexpr RpcMethod shard_sizes = 107;
 }  // namespace rpc_method
 
 /// What a request believes of the cluster. A replica waits until it knows as much, and refuses where the shards have

@@ -158,19 +158,20 @@ Status check_replication(std::map<std::string, std::string>& replication) {
 
 // Schema.
 
-static std::vector<NodeId> place(const Keyspace& keyspace, int64_t token, const Ring& ring) {
-  std::map<std::string, size_t> factors;
-  for (const auto& [option, value] : keyspace.replication)
-    if (option != "class") factors[option] = static_cast<size_t>(std::stoul(value));
-  return keyspace.replication.at("class") == simple_strategy
-             ? ring.place_simple(token, factors.at("replication_factor"))
-             : ring.place_by_rack(token, factors);
+PlacementRule Keyspace::rule() const {
+  PlacementRule rule;
+  for (const auto& [option, value] : replication)
+    if (option != "class") rule.by_datacenter[option] = static_cast<size_t>(std::stoul(value));
+  if (replication.at("class") != simple_strategy) return rule;
+  rule.simple = rule.by_datacenter.at("replication_factor");
+  rule.by_datacenter.clear();
+  return rule;
 }
 
 Schema::Schema(ClusterState& cluster) : cluster_(cluster) {
   cluster.set_placement([this](const std::string& scope, int64_t token, const Ring& ring) {
     const Keyspace* found = keyspace(scope);
-    return found != nullptr ? place(*found, token, ring) : std::vector<NodeId>();
+    return found != nullptr ? found->rule().place(token, ring) : std::vector<NodeId>();
   });
 }
 

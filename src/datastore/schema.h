@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/balance.h"
 #include "cluster/cluster_state.h"
 #include "cluster/metadata_log.h"
 #include "datastore/type.h"
@@ -63,6 +64,7 @@ struct Keyspace {
 
   /// Replicas over all datacenters.
   size_t replication_factor() const;
+  PlacementRule rule() const;
 };
 
 /// "org.apache.cassandra.locator.SimpleStrategy", "SimpleStrategy" → "SimpleStrategy"; likewise the other.

@@ -85,11 +85,14 @@ HttpRouter ClientFaces::routes() {
     joins_->add_routes(router);
     joins_->add_token_routes(router);
   }
-  for (const MemberAction action :
-       {MemberAction::add, MemberAction::remove, MemberAction::remove_dead, MemberAction::cancel})
+  for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::remove_dead,
+                                    MemberAction::cancel, MemberAction::rebalance})
     router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
       return change_members(node_, ports_.executor, action, std::move(request));
     });
+  router.add(HttpMethod::get, "/balance", [this](HttpRequest) { return balance_page(node_, ports_.executor); });
+  router.add(HttpMethod::post, "/settings",
+             [this](HttpRequest request) { return change_setting(node_, ports_.executor, std::move(request)); });
   return router;
 }
 

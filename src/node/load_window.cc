@@ -3,7 +3,8 @@
 namespace asterism {
 
 const LoadWindow::Load& LoadWindow::load(Instant now, const datastore::Coordinator::Counters& requests,
-                                         const cql::CqlCounters& cql, const LatencyHistogram& loop_lag) {
+                                         const cql::CqlCounters& cql, const LatencyHistogram& loop_lag,
+                                         uint64_t moved_bytes) {
   if (at_ && now - *at_ < least) return load_;
   LatencyHistogram time;
   for (const cql::StatementCounters& statements : cql.statements) time += statements.time;
@@ -14,12 +15,14 @@ const LoadWindow::Load& LoadWindow::load(Instant now, const datastore::Coordinat
     load_ = {rate(requests_.reads, requests.reads),
              rate(requests_.writes, requests.writes),
              rate(requests_.failures, requests.failures),
+             rate(moved_bytes_, moved_bytes),
              lately.quantile(0.5),
              lately.quantile(0.99),
              loop_lag.since(loop_lag_).quantile(0.99)};
   }
   at_ = now;
   requests_ = requests;
+  moved_bytes_ = moved_bytes;
   time_ = time;
   loop_lag_ = loop_lag;
   return load_;

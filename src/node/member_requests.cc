@@ -1,6 +1,9 @@
 #include "node/member_requests.h"
 
 #include <boost/json.hpp>
+#include <set>
+
+#include "base/hash.h"
 
 namespace asterism {
 
@@ -10,6 +13,7 @@ constexpr Duration decide_limit = 20s;
 constexpr size_t longest_text = 64;
 
 const char* const bad_request = "the body must be a JSON object with the settings of the node\n";
+const char* const bad_setting = "the body must be a JSON object with the strings name and value\n";
 
 std::optional<std::string> text_of(const boost::json::object& object, const char* name) {
   const boost::json::value* value = object.if_contains(name);
@@ -79,6 +83,7 @@ Task<Status> carry_out(Node& node, MemberAction action, const boost::json::objec
     }
     co_return co_await node.add_member(*joiner, replaces, deadline);
   }
+  if (action == MemberAction::rebalance) co_return co_await node.rebalance(deadline);
   const auto name = text_of(object, "name");
   if (!name) co_return fail(ErrorCode::corrupt, "{}", bad_request);
   CO_TRY(const NodeId id, find_node(node.cluster(), *name));
@@ -99,8 +104,25 @@ const char* to_string(MemberAction action) {
       return "remove_dead";
     case MemberAction::cancel:
       return "cancel";
+    case MemberAction::rebalance:
+      return "rebalance";
   }
   return "unknown";
+}
+
+static HttpResponse answer_of(const Status& done) {
+  if (done) return HttpResponse::json(200, R"({"ok":true})");
+  switch (done.error().code) {
+    case ErrorCode::corrupt:
+      return HttpResponse::text(400, done.error().message);
+    case ErrorCode::already_exists:
+    case ErrorCode::invalid_argument:
+    case ErrorCode::not_found:
+    case ErrorCode::unsupported:
+      return HttpResponse::text(409, done.error().message + "\n");
+    default:
+      return HttpResponse::text(503, done.error().to_string() + "\n");
+  }
 }
 
 Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request) {
@@ -108,18 +130,55 @@ Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction a
   boost::json::error_code error;
   const boost::json::value body = boost::json::parse(request.body, error);
   if (error || !body.is_object()) co_return HttpResponse::text(400, bad_request);
-  Status done = co_await carry_out(node, action, body.get_object(), executor.now() + decide_limit);
-  if (done) co_return HttpResponse::json(200, R"({"ok":true})");
-  switch (done.error().code) {
-    case ErrorCode::corrupt:
-      co_return HttpResponse::text(400, done.error().message);
-    case ErrorCode::already_exists:
-    case ErrorCode::invalid_argument:
-    case ErrorCode::not_found:
-      co_return HttpResponse::text(409, done.error().message + "\n");
-    default:
-      co_return HttpResponse::text(503, done.error().to_string() + "\n");
+  co_return answer_of(co_await carry_out(node, action, body.get_object(), executor.now() + decide_limit));
+}
+
+Task<HttpResponse> balance_page(Node& node, Executor& executor) {
+  const BalanceOutlook outlook = co_await node.balance(executor.now() + decide_limit);
+  const ClusterState& cluster = node.cluster();
+  std::map<NodeId, std::set<int64_t>> last;
+  boost::json::array steps, nodes;
+  const auto name_of = [&](NodeId id) {
+    const NodeInfo* known = cluster.node(id);
+    return known != nullptr ? known->name : std::string();
+  };
+  for (const BalanceStep& step : outlook.steps) {
+    last[step.node] = {step.tokens.begin(), step.tokens.end()};
+    steps.emplace_back(name_of(step.node));
   }
+  for (const auto& [id, share] : outlook.before) {
+    const NodeInfo* known = cluster.node(id);
+    size_t moved = 0;
+    if (auto changed = last.find(id); changed != last.end() && known != nullptr)
+      for (int64_t token : known->tokens) moved += !changed->second.contains(token);
+    const auto after = outlook.after.find(id);
+    nodes.push_back({{"name", name_of(id)},
+                     {"share", share},
+                     {"share_after", after != outlook.after.end() ? after->second : share},
+                     {"tokens_moved", moved}});
+  }
+  Bytes ring;
+  ByteWriter out(ring);
+  for (const auto& [token, id] : cluster.ring().tokens()) {
+    out.u64_be(static_cast<uint64_t>(token));
+    out.u32_be(id.value);
+  }
+  const boost::json::object answer{{"ring", fmt::format("{:016x}", xxh3(ring))},
+                                   {"unevenness", unevenness(outlook.before)},
+                                   {"unevenness_after", unevenness(outlook.after)},
+                                   {"nodes", std::move(nodes)},
+                                   {"steps", std::move(steps)}};
+  co_return HttpResponse::json(200, boost::json::serialize(answer));
+}
+
+Task<HttpResponse> change_setting(Node& node, Executor& executor, HttpRequest request) {
+  if (!is_same_origin(request)) co_return HttpResponse::text(403, "only pages of this server may do this\n");
+  boost::json::error_code error;
+  const boost::json::value body = boost::json::parse(request.body, error);
+  if (error || !body.is_object()) co_return HttpResponse::text(400, bad_setting);
+  auto name = text_of(body.get_object(), "name"), value = text_of(body.get_object(), "value");
+  if (!name || !value) co_return HttpResponse::text(400, bad_setting);
+  co_return answer_of(co_await node.set(std::move(*name), std::move(*value), executor.now() + decide_limit));
 }
 
 }  // namespace asterism

@@ -30,6 +30,7 @@ Node::Parts::~Parts() {
   // Tasks of any part may wait in another: all of them go before the first part does.
   tasks.cancel();
   faces.reset();
+  shard_sizes.reset();
   mover.reset();
   anti_entropy.reset();
   coordinator.reset();
@@ -79,7 +80,12 @@ void Node::Parts::make_services() {
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
   mover = std::make_unique<datastore::Mover>(config.id, ports.executor, *metadata, cluster, schema, *anti_entropy,
                                              *hints, *coordinator, *replica, log.child("mover"));
+  shard_sizes =
+      std::make_unique<datastore::ShardSizes>(config.id, ports.executor, *rpc, cluster, schema, *liveness, *replica);
   cluster.plant(tuning.defects);
+  cluster.set_supported_level(supported_level());
+  metadata->state().set_guard([this] { return cluster.check_level(); });
+  liveness->announce(supported_level());
   liveness->on_removal([this](NodeId node) { return cluster.removed(node); }, [this] { leave(); });
 }
 
@@ -93,6 +99,7 @@ void Node::Parts::follow_metadata() {
     if (!is_seed(change->comes->id)) rpc->set_peer(change->comes->id, change->comes->rpc_address());
     liveness->watch(change->comes->id);
   }
+  if (const auto& change = cluster.change(); change && change->moves) balance_cancelled |= change->cancelled;
   if (cluster.removed(config.id)) leave();
   news.wake_all();
   if (schema.take_abandoned().empty()) return;
@@ -177,6 +184,7 @@ Task<Status> Node::start_all() {
   parts.rpc =
       std::make_unique<Rpc>(rpc_options, parts.ports.executor, *network, parts.ports.random, parts.log.child("rpc"));
   CO_TRY(parts.log_lost, co_await parts.is_marked(recovering_mark));
+  CO_TRY_STATUS(co_await parts.check_level_marks());
   CO_TRY_STATUS(co_await parts.open_storage());
   CO_TRY(const bool rebuilding, co_await parts.is_marked(rebuilding_mark));
   parts.make_services();
@@ -195,6 +203,8 @@ Task<Status> Node::start_all() {
   CO_TRY_STATUS(parts.coordinator->start());
   parts.anti_entropy->start();
   parts.mover->start();
+  parts.tasks.spawn(parts.tend_level());
+  parts.tasks.spawn(parts.tend_balance());
   parts.serving = true;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());
   if (parts.log_lost) parts.tasks.spawn(parts.forget_recovery());

@@ -65,6 +65,12 @@ struct NodeTuning {
   std::map<ShardId, raft::StateMachine*> groups;
   /// The process around the node; null where there is none to speak of.
   NodeHost* host = nullptr;
+  /// How often the leader of the metadata log looks how even the nodes are, and for how long they are uneven before it
+  /// begins to balance them.
+  Duration balance_every = 10s;
+  Duration balance_after = 60s;
+  /// Versions of the program that support less can be pretended.
+  FeatureLevel feature_level = newest_feature_level;
   Defects defects;
   /// Where logins and changes of schemas and users are recorded.
   Audit audit;
@@ -134,6 +140,15 @@ class Node {
   Task<Status> remove_dead_member(NodeId node, Instant deadline);
   /// Turns the change of that node back.
   Task<Status> cancel_change(NodeId node, Instant deadline);
+  /// How even the nodes are by what they store, and what steps would make of them.
+  Task<BalanceOutlook> balance(Instant deadline);
+  /// Begins the first of these steps; it is over when cluster().change() is. Errors: not_found where there is none;
+  /// those of the commands of ClusterState.
+  Task<Status> rebalance(Instant deadline);
+  /// Gives a member other tokens: what a step is.
+  Task<Status> move_tokens(NodeId node, std::vector<int64_t> tokens, Instant deadline);
+  /// Changes a setting of the cluster. Errors: those of ClusterSettings::set.
+  Task<Status> set(std::string name, std::string value, Instant deadline);
   /// For GET /status.
   std::string status_json();
   /// For GET /metrics.

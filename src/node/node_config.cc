@@ -245,6 +245,7 @@ Result<NodeConfig> parse_node_config(std::string_view text) {
   TRY(config.place, read_place(in));
   TRY(config.authentication, in.flag_or("authentication", config.authentication));
   TRY(config.admin, in.text_or("admin", config.admin));
+  TRY(config.most_feature_level, in.number_or("most_feature_level", newest_feature_level, config.most_feature_level));
   TRY(config.insecure, in.flag_or("insecure", config.insecure));
   TRY(config.tls, read_tls(in.table("tls")));
   TRY(config.joined, in.flag_or("joined", config.joined));
@@ -270,6 +271,8 @@ std::string format_node_config(const NodeConfig& config) {
   if (config.authentication) text += "authentication = true\n";
   if (!config.admin.empty()) text += fmt::format("admin = \"{}\"\n", config.admin);
   if (config.insecure) text += "insecure = true\n";
+  if (config.most_feature_level != newest_feature_level)
+    text += fmt::format("most_feature_level = {}\n", config.most_feature_level);
   if (config.joined) text += "joined = true\n";
   text += format_tls(config.tls);
   for (const MemberConfig& member : config.seeds)

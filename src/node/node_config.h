@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "cluster/feature_level.h"
 #include "cluster/ring.h"
 #include "ports/network.h"
 
@@ -68,6 +69,9 @@ struct NodeConfig {
 
   /// Of the ports for clients, CQL and HTTP, and of the one between nodes.
   TlsConfig tls;
+  /// Keeps the cluster's feature level (cluster/feature_level.h) from rising beyond this one, so that the node's
+  /// version can be taken back.
+  uint32_t most_feature_level = newest_feature_level;
   /// Listens on an address that others reach although something there is not protected.
   bool insecure = false;
 

@@ -27,6 +27,7 @@ TEST(NodeConfig, ANodeThatJoinedSaysSo) {
   config.joined = true;
   config.tls.certificate = "node.pem";
   config.tls.key = "node.key";
+  config.most_feature_level = 1;
   auto read = parse_node_config(format_node_config(config));
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(*read, config);

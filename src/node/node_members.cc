@@ -183,7 +183,8 @@ Task<Status> Node::Parts::join() {
   const auto unknown = [&] {
     return cluster.nodes().empty() || (config.joined && !left.is_set() && cluster.node(config.id) == nullptr);
   };
-  while (unknown() && !left.is_set() && !failed.is_set()) co_await sleep_for(node_poll);
+  while (unknown() && !left.is_set() && !failed.is_set() && cluster.check_level()) co_await sleep_for(node_poll);
+  CO_TRY_STATUS(cluster.check_level());
   if (failed.is_set()) co_return fail(*failure);
   if (left.is_set() || cluster.removed(config.id))
     co_return fail(ErrorCode::not_found, "{} has left this cluster, and cannot come back: add a new node", config.name);
@@ -198,6 +199,7 @@ Task<Status> Node::Parts::join() {
   // What was agreed on while this node was away. Without a leader it serves with what it knew.
   if (Status current = co_await metadata->barrier(ports.executor.now() + metadata_patience); !current)
     log.warning("no leader of the metadata log answers; going on with what was known");
+  CO_TRY_STATUS(cluster.check_level());
   follow_metadata();
   // Clients that come at once should find the replicas that are there.
   const auto all_up = [&] {
@@ -271,6 +273,13 @@ Task<Status> Node::remove_dead_member(NodeId node, Instant deadline) {
                    node);
   CO_TRY_STATUS(co_await parts_->metadata->propose(ClusterState::section_name,
                                                    ClusterState::remove_node_command(node, true), deadline));
+  co_return Status{};
+}
+
+Task<Status> Node::set(std::string name, std::string value, Instant deadline) {
+  CO_TRY_STATUS(co_await parts_->wait_for_level(balance_feature_level));
+  CO_TRY_STATUS(
+      co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::set_command(name, value), deadline));
   co_return Status{};
 }
 

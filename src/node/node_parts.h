@@ -9,6 +9,7 @@
 
 #include "cluster/isolation.h"
 #include "datastore/mover.h"
+#include "datastore/shard_sizes.h"
 #include "node/client_faces.h"
 #include "node/load_window.h"
 #include "node/node.h"
@@ -61,7 +62,10 @@ struct Node::Parts {
   std::unique_ptr<datastore::Coordinator> coordinator;
   std::unique_ptr<datastore::AntiEntropy> anti_entropy;
   std::unique_ptr<datastore::Mover> mover;
+  std::unique_ptr<datastore::ShardSizes> shard_sizes;
   std::unique_ptr<ClientFaces> faces;
+  FeatureLevel level_marked = first_feature_level;
+  bool balance_cancelled = false;        // a step was, since the balancer looked
   std::map<NodeId, Instant> removed_at;  // as this node learned of it
   TaskGroup tasks;
 
@@ -95,6 +99,14 @@ struct Node::Parts {
   Task<void> tend_members();
   void tend_voters();
   void forget_peers();
+  FeatureLevel supported_level() const { return std::min(config.most_feature_level, tuning.feature_level); }
+  Task<Status> check_level_marks();
+  Task<void> tend_level();
+  Task<Status> wait_for_level(FeatureLevel level);
+  Task<void> tend_balance();
+  bool may_balance() const;
+  Task<BalanceOutlook> look_at_balance(size_t most_steps, Instant deadline);
+  Task<Status> move_tokens(NodeId node, std::vector<int64_t> tokens, Instant deadline);
   bool gone_for_good(NodeId node);
   Task<bool> is_down(NodeId node);
   Task<void> serve_clients();

@@ -11,7 +11,8 @@ boost::json::object Node::Parts::load_object() {
                           {"uptime_s", std::chrono::duration<double>(ports.executor.now() - started).count()}};
   if (!faces) return out;
   const cql::CqlCounters& cql = faces->cql_counters();
-  const LoadWindow::Load& lately = load.load(ports.executor.now(), coordinator->counters(), cql, loop_lag);
+  const LoadWindow::Load& lately =
+      load.load(ports.executor.now(), coordinator->counters(), cql, loop_lag, anti_entropy->counters().moved_bytes);
   out["reads_s"] = lately.reads_per_s;
   out["writes_s"] = lately.writes_per_s;
   out["failures_s"] = lately.failures_per_s;
@@ -22,6 +23,8 @@ boost::json::object Node::Parts::load_object() {
   out["hints"] = hints->waiting();
   out["compared"] = anti_entropy->counters().compared;
   out["differing"] = anti_entropy->counters().differing;
+  out["moved_bytes"] = anti_entropy->counters().moved_bytes;
+  out["move_mib_s"] = lately.moved_bytes_per_s / (1 << 20);
   out["store_bytes"] = store->file_bytes();
   if (tuning.host != nullptr) {
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
@@ -58,6 +61,8 @@ void Node::report(MetricsPage& page) const {
   page.counter("asterism_mover_caught_up_total", "Phases of moves of shards that this node ended.", moves.caught_up);
   page.counter("asterism_mover_failed_total", "Attempts to catch up with a shard that failed.", moves.failed);
   page.counter("asterism_mover_dropped_ranges_total", "Ranges deleted after they moved away.", moves.dropped_ranges);
+  page.counter("asterism_mover_bytes_total", "Bytes of rows that travelled for shards that move here.",
+               compared.moved_bytes);
   const auto& log = parts.wal->counters();
   page.counter("asterism_wal_records_total", "Records in the write-ahead log.", log.records);
   page.counter("asterism_wal_syncs_total", "Syncs of the write-ahead log.", log.syncs);
@@ -120,16 +125,22 @@ std::string Node::status_json() {
                             {"id", change->subject().value},
                             {"what", change->replaces() ? "replace"
                                      : change->comes    ? "add"
+                                     : change->moves    ? "rebalance"
                                      : change->dead     ? "remove"
                                                         : "decommission"},
                             {"cancelled", change->cancelled},
                             {"ready", change->ready},
                             {"shards", change->shards},
-                            {"moving", parts.cluster.moving()}};
+                            {"moving", parts.cluster.moving()},
+                            {"mib_per_second", parts.cluster.settings().move_mib_per_second}};
     if (change->replaces()) out["replaces"] = name_of(change->leaves);
     if (change->comes) out["address"] = change->comes->host;
     status["change"] = std::move(out);
   }
+  status["feature_level"] = {{"active", parts.cluster.level()}, {"supported", parts.supported_level()}};
+  boost::json::object settings;
+  for (const auto& [name, value] : parts.cluster.settings().list()) settings[name] = value;
+  status["settings"] = std::move(settings);
   if (parts.drain_phase == DrainPhase::waiting) status["drain"] = "waiting";
   if (parts.drain_error) status["drain_error"] = *parts.drain_error;
   boost::json::object keyspaces;

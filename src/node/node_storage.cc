@@ -154,6 +154,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
 
 std::optional<Error> Node::Parts::find_failure() const {
   if (wal->failure()) return wal->failure();
+  if (Status supported = cluster.check_level(); !supported) return supported.error();
   return store->damage() ? store->damage() : replica->failure();
 }
 

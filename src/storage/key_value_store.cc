@@ -229,6 +229,18 @@ uint64_t KeyValueStore::file_bytes() const {
   return bytes;
 }
 
+uint64_t KeyValueStore::file_bytes_between(BytesView from, BytesView to) const {
+  if (from >= to) return 0;
+  rocksdb::SizeApproximationOptions options;
+  options.include_files = true;
+  options.include_memtables = false;
+  const rocksdb::Range range({from.data(), from.size()}, {to.data(), to.size()});
+  uint64_t bytes = 0;
+  const rocksdb::Status done =
+      engine_->database->GetApproximateSizes(options, engine_->database->DefaultColumnFamily(), &range, 1, &bytes);
+  return done.ok() ? bytes : 0;
+}
+
 bool KeyValueStore::should_flush() const { return engine_->active_bytes > engine_->options.memtable_bytes; }
 
 bool KeyValueStore::should_compact() const {

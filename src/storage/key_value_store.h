@@ -131,6 +131,8 @@ class KeyValueStore {
   uint64_t approximate_memory() const;
   /// Bytes of its files of rows on the disk.
   uint64_t file_bytes() const;
+  /// Of these the bytes between two keys, about; what is in no file yet does not count.
+  uint64_t file_bytes_between(BytesView from, BytesView to) const;
   bool should_flush() const;
   /// Many small files wait to be compacted: with background_compaction off, call compact().
   bool should_compact() const;

@@ -3,11 +3,12 @@
 import collections
 import json
 import os
+import subprocess
 import time
 import urllib.error
 import urllib.request
 
-from cluster import Cluster, command, wait_until
+from cluster import ASTERISM, Cluster, command, wait_until
 from cql import Writers, connect, keyspace
 
 LONG = os.environ.get("ASTERISM_LONG") == "1"
@@ -167,6 +168,41 @@ def test_a_dead_node_is_removed(tmp_path):
         cluster.start(2)
         wait_until(lambda: all(node["state"] == "up" for node in status(cluster)["nodes"]), 20, "all nodes")
         check(cluster, writers, sessions[0])
+
+
+def setting(cluster, *arguments):
+    return command("settings", *arguments, "--data", cluster.data, "--json")
+
+
+def test_moves_keep_to_the_rate_that_is_set(tmp_path):
+    with Cluster(tmp_path / "data") as cluster, connect(cluster) as driver:
+        session = driver.connect()
+        keyspace(session, "members")
+        session.execute("CREATE TABLE members.big (k int PRIMARY KEY, v blob)")
+        insert = session.prepare("INSERT INTO members.big (k, v) VALUES (?, ?)")
+        for k in range(160):
+            session.execute(insert, (k, os.urandom(100_000)))
+        for name, value, said in [("move_mib_per_second", "0", "must be a number from 1 to 1000000, not '0'"),
+                                  ("move_mib_per_second", "fast", "not 'fast'"),
+                                  ("colour", "red", "there is no setting 'colour'")]:
+            refused = setting(cluster, name, value)
+            assert refused.returncode == 1 and said in refused.stderr, refused.stderr
+        assert status(cluster)["settings"]["move_mib_per_second"] == "64"
+        assert json.loads(setting(cluster, "move_mib_per_second", "1").stdout) == {"move_mib_per_second": "1"}
+        adding = subprocess.Popen([ASTERISM, "node", "add", "--data", cluster.data, "--json"], stdout=subprocess.PIPE)
+        began = time.monotonic()
+        wait_until(lambda: status(cluster).get("change", {}).get("moved_mib_s", 0) > 0.1, 20, "rows that move")
+        for _ in range(4):
+            change = status(cluster)["change"]
+            assert change["mib_per_second"] == 1 and change["moved_mib_s"] < 2, change
+            time.sleep(0.5)
+        assert "MiB/s (each node 1 at most)" in command("status", "--data", cluster.data).stdout
+        # It holds at once for the change that is under way.
+        assert setting(cluster, "move_mib_per_second", "1000").returncode == 0
+        assert adding.wait(60) == 0
+        cluster.nodes.append(json.loads(adding.stdout.read()))
+        assert time.monotonic() - began > 2
+        verify(cluster)
 
 
 def reads(session):

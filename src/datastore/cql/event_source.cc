@@ -80,6 +80,7 @@ EventSource::EventSource(NodeId self, Duration up_event_delay, Executor& executo
       nodes_(addresses()) {
   for (const auto& [id, node] : cluster.nodes())
     if (liveness.up(id)) peers_[id].told_up = true;
+  for (const auto& [id, node] : cluster.nodes()) tokens_[id] = node.tokens;
 }
 
 std::map<NodeId, Address> EventSource::addresses() const {
@@ -93,6 +94,7 @@ std::map<NodeId, Address> EventSource::addresses() const {
 
 void EventSource::metadata_changed() {
   nodes_changed();
+  tokens_changed();
   if (schema_index_ == schema_.version_index()) return;
   auto changes = schema_changes(keyspaces_, schema_.keyspaces());
   schema_index_ = schema_.version_index();
@@ -115,6 +117,17 @@ void EventSource::nodes_changed() {
     if (it == before.end() || it->second != address)
       tell_({wire::TopologyChange{wire::TopologyChange::Change::new_node, inet(address)}});
   }
+}
+
+/// Clients look at the ring again for whatever node it is, this one too.
+void EventSource::tokens_changed() {
+  for (const auto& [id, node] : cluster_.nodes()) {
+    auto [known, added] = tokens_.try_emplace(id, node.tokens);
+    if (added || known->second == node.tokens) continue;
+    known->second = node.tokens;
+    tell_({wire::TopologyChange{wire::TopologyChange::Change::moved_node, inet({node.host, node.port("cql")})}});
+  }
+  std::erase_if(tokens_, [&](const auto& entry) { return !cluster_.nodes().contains(entry.first); });
 }
 
 void EventSource::liveness_changed(NodeId node, bool up) {

@@ -35,6 +35,7 @@ class EventSource {
   };
   void nodes_changed();
   void tell_status(NodeId node, bool up);
+  void tokens_changed();
   std::map<NodeId, Address> addresses() const;
 
   NodeId self_;
@@ -47,6 +48,7 @@ class EventSource {
   uint64_t schema_index_ = 0;
   Keyspaces keyspaces_;
   std::map<NodeId, Address> nodes_;
+  std::map<NodeId, std::vector<int64_t>> tokens_;
   std::map<NodeId, Peer> peers_;
 };
 

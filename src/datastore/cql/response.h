@@ -140,7 +140,7 @@ struct SchemaChange {
   bool operator==(const SchemaChange&) const = default;
 };
 struct TopologyChange {
-  enum class Change : uint8_t { new_node, removed_node };
+  enum class Change : uint8_t { new_node, removed_node, moved_node };
   Change change = Change::new_node;
   InetAddress address;
   bool operator==(const TopologyChange&) const = default;

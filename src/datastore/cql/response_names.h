@@ -7,7 +7,7 @@ namespace asterism::cql::wire {
 
 inline constexpr std::string_view schema_change_names[] = {"CREATED", "UPDATED", "DROPPED"};
 inline constexpr std::string_view schema_target_names[] = {"KEYSPACE", "TABLE", "TYPE", "FUNCTION", "AGGREGATE"};
-inline constexpr std::string_view topology_change_names[] = {"NEW_NODE", "REMOVED_NODE"};
+inline constexpr std::string_view topology_change_names[] = {"NEW_NODE", "REMOVED_NODE", "MOVED_NODE"};
 inline constexpr std::string_view status_change_names[] = {"UP", "DOWN"};
 
 }  // namespace asterism::cql::wire

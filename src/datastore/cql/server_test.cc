@@ -459,6 +459,27 @@ TEST_F(ServerTest, ANodeThatMovesIsAnnounced) {
   EXPECT_THAT(ports, ::testing::ElementsAre(-9043, 9999));
 }
 
+TEST_F(ServerTest, OtherTokensAreAnnounced) {
+  apply(ClusterState::section_name, ClusterState::raise_level_command(newest_feature_level));
+  serve();
+  auto client = connect();
+  std::vector<int> ports;
+  client->on_event([&](const wire::Event& event) {
+    auto* change = std::get_if<wire::TopologyChange>(&event.change);
+    ASSERT_TRUE(change != nullptr && change->change == wire::TopologyChange::Change::moved_node);
+    ports.push_back(change->address.port);
+  });
+  reply_of(client->register_events({wire::EventType::topology_change}, soon()));
+  for (uint32_t id : {1u, 2u}) {
+    const std::vector<int64_t> now = cluster_.node(NodeId{id})->tokens;
+    std::vector<int64_t> tokens = now;
+    tokens.front() += 1000;
+    apply(ClusterState::section_name, ClusterState::move_tokens_command(NodeId{id}, now, tokens));
+  }
+  simulation_.run_for(1s);
+  EXPECT_EQ(ports.size(), 2u) << "also of the node that tells it";
+}
+
 TEST_F(ServerTest, StatementsAreCountedByKindAndResultWithTheTimeTheyTook) {
   serve();
   auto client = connect();

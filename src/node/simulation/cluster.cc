@@ -31,9 +31,12 @@ SimulatedCluster::SimulatedCluster(sim::Simulation& simulation, ClusterShape sha
     if (config.joined) config.seeds.push_back({config.id, config.name, config.address, config.rpc_port});
     configs_.push_back(config);
     present_.push_back(!config.joined);
+    levels_.push_back(config.joined ? newest_feature_level : shape_.founders_level);
     if (shape_.skip_sync) machine.disk().store().set_sync_skipped("");
     machine.set_process([this, i](sim::Machine& on) -> std::unique_ptr<sim::Process> {
-      return std::make_unique<NodeProcess>(on, configs_[i], shape_.tuning, shape_.register_groups, checker_);
+      NodeTuning tuning = shape_.tuning;
+      tuning.feature_level = levels_[i];
+      return std::make_unique<NodeProcess>(on, configs_[i], std::move(tuning), shape_.register_groups, checker_);
     });
     if (!config.joined) machine.start();
   }

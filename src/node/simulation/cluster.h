@@ -25,7 +25,8 @@ struct ClusterShape {
   uint32_t register_groups = 0;
   NodeTuning tuning;
   sim::DiskOptions disk;
-  bool skip_sync = false;  // the planted defect of that name
+  FeatureLevel founders_level = newest_feature_level;  // that their version supports
+  bool skip_sync = false;                              // the planted defect of that name
 };
 
 class SimulatedCluster {
@@ -58,6 +59,8 @@ class SimulatedCluster {
   Node* serving(size_t node);
   bool all_serving();
   const NodeConfig& config(size_t node) const { return configs_[node]; }
+  /// Which feature level the node's version supports; in force like its configuration.
+  void set_level(size_t node, FeatureLevel level) { levels_[node] = level; }
   /// In force when its machine is started the next time.
   void set_config(size_t node, NodeConfig config) { configs_[node] = std::move(config); }
 
@@ -67,6 +70,7 @@ class SimulatedCluster {
   JournalChecker& checker_;
   std::vector<NodeConfig> configs_;
   std::vector<bool> present_;
+  std::vector<FeatureLevel> levels_;
 };
 
 }  // namespace asterism::simulation

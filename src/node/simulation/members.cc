@@ -9,6 +9,7 @@ namespace asterism::simulation {
 
 constexpr Duration ask_limit = 5s;
 constexpr int tries_most = 20;
+constexpr double moves_only_share = 0.4;
 
 static bool comes(MemberStep what) { return what == MemberStep::add || what == MemberStep::replace; }
 
@@ -22,6 +23,10 @@ static const char* to_string(MemberStep what) {
       return "replace";
     case MemberStep::remove:
       return "remove";
+    case MemberStep::rebalance:
+      return "rebalance";
+    case MemberStep::upgrade:
+      return "upgrade";
   }
   return "unknown";
 }
@@ -32,6 +37,12 @@ MemberPlan MemberPlan::from(Random& random) {
     if (random.chance(0.65)) return std::nullopt;
     return sim::random_between(random, 1ms, 3s);
   };
+  // Where no disk is lost, rows with one replica tell of every mistake of a move.
+  if (random.chance(moves_only_share)) {
+    for (uint64_t steps = 2 + random.below(4); steps > 0; --steps)
+      plan.steps.push_back({MemberStep::rebalance, maybe_cancelled()});
+    return plan;
+  }
   plan.steps.push_back({random.chance(0.7) ? MemberStep::add : MemberStep::replace, maybe_cancelled()});
   for (uint64_t more = random.below(3); more > 0; --more) {
     const MemberStep what = random.chance(0.4)   ? MemberStep::decommission
@@ -39,6 +50,15 @@ MemberPlan MemberPlan::from(Random& random) {
                             : random.chance(0.5) ? MemberStep::add
                                                  : MemberStep::replace;
     plan.steps.push_back({what, maybe_cancelled()});
+  }
+  // The range in front of a token that goes moves as a whole; those of a node that comes are new shards.
+  for (uint64_t more = random.below(4); more > 0; --more) {
+    const auto where = static_cast<ptrdiff_t>(random.below(plan.steps.size() + 1));
+    plan.steps.insert(plan.steps.begin() + where, {MemberStep::rebalance, maybe_cancelled()});
+  }
+  if (random.chance(0.25)) {
+    const auto where = static_cast<ptrdiff_t>(random.below(plan.steps.size() + 1));
+    plan.steps.insert(plan.steps.begin() + where, {MemberStep::upgrade, std::nullopt});
   }
   return plan;
 }
@@ -50,6 +70,10 @@ size_t MemberPlan::spares() const {
 bool MemberPlan::loses_disks() const {
   return std::ranges::any_of(
       steps, [](const Step& step) { return step.what == MemberStep::replace || step.what == MemberStep::remove; });
+}
+
+bool MemberPlan::upgrades() const {
+  return std::ranges::any_of(steps, [](const Step& step) { return step.what == MemberStep::upgrade; });
 }
 
 std::string MemberPlan::describe() const {
@@ -76,7 +100,12 @@ Task<void> MemberLoad::work() {
   for (const MemberPlan::Step& step : plan_.steps) {
     co_await sleep_for(sim::random_between(random_, 100ms, 3s));
     if (stopping_ || verdict_.failed()) break;
-    co_await carry_out(step);
+    if (step.what == MemberStep::upgrade)
+      co_await upgrade();
+    else if (step.what == MemberStep::rebalance)
+      co_await rebalance(step);
+    else
+      co_await carry_out(step);
   }
   working_ = false;
 }
@@ -112,7 +141,8 @@ Task<bool> MemberLoad::ask(const std::function<Task<Status>(Node&, Instant)>& re
   refusal_ = answer ? "" : answer.error().message;
   if (answer) co_return true;
   const ErrorCode code = answer.error().code;
-  if (code != ErrorCode::already_exists && code != ErrorCode::invalid_argument && code != ErrorCode::not_found)
+  if (code != ErrorCode::already_exists && code != ErrorCode::invalid_argument && code != ErrorCode::not_found &&
+      code != ErrorCode::unsupported)
     refusal_.clear();
   co_return false;
 }
@@ -142,7 +172,9 @@ Task<bool> MemberLoad::begin(MemberStep what, size_t subject, size_t replaced) {
     if (taken || begun) co_return true;
     // A node that was killed counts as up for a moment; or it was started again.
     const bool seems_up = refusal_.ends_with("decommission this one") && ++tries < tries_most;
-    if (!refusal_.empty() && !seems_up) {
+    // The balancer's steps end by themselves.
+    const bool balancing = refusal_.find("is being rebalanced") != std::string::npos;
+    if (!refusal_.empty() && !seems_up && !balancing) {
       cluster_.simulation().tell(sim::Simulation::no_machine, "the change of members is refused: " + refusal_);
       co_return false;
     }
@@ -162,19 +194,91 @@ Task<void> MemberLoad::finish(MemberPlan::Step step, size_t subject) {
     if (over && known) co_return;
     if (step.cancelled_after && !cancelled && cluster_.simulation().now() - began >= *step.cancelled_after)
       cancelled = co_await ask([id](Node& node, Instant deadline) { return node.cancel_change(id, deadline); });
-    if (!stopping_ && random_.chance(0.1)) delay_news();
+    if (!stopping_ && random_.chance(0.1)) delay_news(subject);
     co_await sleep_for(50ms);
   }
 }
 
-/// A node hears late of what was decided, while it talks to everybody else.
-void MemberLoad::delay_news() {
+/// A node hears late of what was decided, while it talks to everybody else. Whose shards move is told, or nothing
+/// moves.
+void MemberLoad::delay_news(size_t subject) {
   const size_t late = cluster_.some_node(random_);
-  const Duration time = sim::random_between(random_, 200ms, 3s);
+  const Duration time = sim::random_between(random_, 200ms, 5s);
   Node* node = cluster_.serving(late);
   const NodeId leader = node != nullptr ? node->metadata().leader() : NodeId{};
-  if (!leader || leader.value == late + 1) return;
+  if (!leader || leader.value == late + 1 || (late == subject && random_.chance(0.8))) return;
   cluster_.simulation().network().clog(leader.value - 1, static_cast<uint32_t>(late), time);
+}
+
+/// A random part of them is replaced by others.
+std::vector<int64_t> MemberLoad::other_tokens(const std::vector<int64_t>& tokens) {
+  std::vector<int64_t> others = tokens;
+  for (int64_t& token : others)
+    if (random_.chance(0.6)) token = static_cast<int64_t>(random_.next() | 1);
+  if (others == tokens) others.front() = static_cast<int64_t>(random_.next() | 1);
+  return others;
+}
+
+Task<void> MemberLoad::rebalance(MemberPlan::Step step) {
+  const size_t subject = cluster_.some_node(random_);
+  const NodeId id{static_cast<uint32_t>(subject + 1)};
+  while (!verdict_.failed() && !stopping_) {
+    const ClusterState* state = freshest();
+    if (state != nullptr && !state->nodes().contains(id)) co_return;
+    if (state != nullptr) {
+      const std::vector<int64_t> tokens = other_tokens(state->nodes().at(id).tokens);
+      const FeatureLevel level = state->level();
+      if (random_.chance(0.5)) delay_news(subject);
+      const bool taken =
+          co_await ask([&](Node& node, Instant deadline) { return node.move_tokens(id, tokens, deadline); });
+      if (taken && level < balance_feature_level && freshest() != nullptr &&
+          freshest()->level() < balance_feature_level)
+        co_return verdict_.fail("tokens moved at a feature level that does not know of it");
+      state = freshest();
+      const bool begun = state != nullptr && state->change() && state->change()->moves == id;
+      if (taken || begun) break;
+      if (!refusal_.empty()) {
+        cluster_.simulation().tell(sim::Simulation::no_machine, "other tokens are refused: " + refusal_);
+        co_return;
+      }
+    }
+    co_await sleep_for(300ms);
+  }
+  cluster_.simulation().tell(sim::Simulation::no_machine, fmt::format("n{} gets other tokens", subject + 1));
+  co_await finish(step, subject);
+}
+
+/// Whether all nodes that take part get there within a while, as far as faults let them.
+Task<bool> MemberLoad::reaches_level(FeatureLevel level) {
+  for (int tries = 0; tries < tries_most; ++tries) {
+    const ClusterState* state = freshest();
+    if (state != nullptr && state->level() >= level) co_return true;
+    co_await sleep_for(100ms);
+  }
+  co_return false;
+}
+
+/// One node after the other is ended and started with the newer version. Before the last one the level must not rise.
+Task<void> MemberLoad::upgrade() {
+  std::vector<size_t> left;
+  for (size_t i = 0; i < cluster_.founders(); ++i)
+    if (cluster_.present(i)) left.push_back(i);
+  while (!left.empty() && !verdict_.failed()) {
+    const ClusterState* state = freshest();
+    if (state != nullptr && state->level() > first_feature_level)
+      co_return verdict_.fail("the feature level rose before every node supported it");
+    const size_t chosen = random_.below(left.size());
+    const size_t node = left[chosen];
+    left.erase(left.begin() + static_cast<ptrdiff_t>(chosen));
+    cluster_.set_level(node, newest_feature_level);
+    sim::Machine& machine = cluster_.node_machine(node);
+    if (machine.running()) machine.crash(random_.chance(0.7) ? sim::Crash::kill : sim::Crash::power);
+    co_await sleep_for(sim::random_between(random_, 10ms, 500ms));
+    if (!machine.running()) machine.start();
+    co_await sleep_for(sim::random_between(random_, 10ms, 800ms));
+  }
+  cluster_.simulation().tell(sim::Simulation::no_machine, "every node has the newer version");
+  (void)co_await reaches_level(newest_feature_level);
 }
 
 Task<void> MemberLoad::carry_out(MemberPlan::Step step) {

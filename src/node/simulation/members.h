@@ -1,11 +1,18 @@
-// Nodes that join, leave, are replaced and are removed during a run.
+// Nodes that join, leave, are replaced, are removed, get other tokens and get a newer version during a run.
 #pragma once
 
 #include "node/simulation/cluster.h"
 
 namespace asterism::simulation {
 
-enum class MemberStep : uint8_t { add, decommission, replace, remove };
+enum class MemberStep : uint8_t {
+  add,
+  decommission,
+  replace,
+  remove,
+  rebalance,  // a member gets other tokens, at random
+  upgrade,    // every node gets the newer version in turn; where a plan has it, they begin with the older one
+};
 
 /// Which changes of members a run has, one after the other.
 struct MemberPlan {
@@ -19,6 +26,7 @@ struct MemberPlan {
   size_t spares() const;  // machines that steps need
   /// A node that is replaced or removed takes what only it stored with it.
   bool loses_disks() const;
+  bool upgrades() const;
   std::string describe() const;
 };
 
@@ -34,10 +42,14 @@ class MemberLoad {
  private:
   Task<void> work();
   Task<void> carry_out(MemberPlan::Step step);
+  Task<void> upgrade();
+  Task<void> rebalance(MemberPlan::Step step);
+  std::vector<int64_t> other_tokens(const std::vector<int64_t>& tokens);
+  Task<bool> reaches_level(FeatureLevel level);
   Task<bool> begin(MemberStep what, size_t subject, size_t replaced);
   Task<bool> ask(const std::function<Task<Status>(Node&, Instant)>& request);
   Task<void> finish(MemberPlan::Step step, size_t subject);
-  void delay_news();
+  void delay_news(size_t subject);
   const ClusterState* freshest();
   NodeConfig joining_config(size_t machine);
 

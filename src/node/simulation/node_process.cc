@@ -7,7 +7,7 @@ namespace asterism::simulation {
 constexpr Duration retry_after_failure = 500ms;
 
 uint64_t hash_of_facts(ClusterState& cluster, const datastore::Schema& schema) {
-  std::string facts;
+  std::string facts = fmt::format("level {}\n", cluster.level());
   for (const auto& [id, node] : cluster.nodes())
     facts += fmt::format("node {} {} {} {}\n", id, node.host, node.rpc_port, fmt::join(node.tokens, ","));
   for (const auto& [id, shard] : cluster.shards()) {

@@ -36,6 +36,9 @@ NodeTuning tuning_for(Random& random, Defects defects) {
   tuning.tokens_per_node = static_cast<uint32_t>(random.between(1, 3));
   tuning.repair_pause = sim::random_between(random, 20ms, 200ms);
   tuning.repair_again_after = sim::random_between(random, 1s, 5s);
+  // Long after what is uneven is so, in most runs: a change that begins by itself keeps others from beginning.
+  tuning.balance_every = sim::random_between(random, 200ms, 2s);
+  tuning.balance_after = sim::random_between(random, 1s, 20s);
   tuning.defects = defects;
   return tuning;
 }
@@ -168,7 +171,7 @@ void Run::all() {
   damage &= !member_plan.loses_disks();
   LoadPlan plan = LoadPlan::from(random_, nodes_, damage || member_plan.loses_disks());
   // Rows with one replica have nobody who makes good what a move forgets.
-  if (!member_plan.steps.empty() && plan.weak > 0) {
+  if (!member_plan.steps.empty() && !member_plan.loses_disks() && !damage) {
     plan.weak = 8;
     plan.weak_replicas = 1;
   }
@@ -177,6 +180,7 @@ void Run::all() {
   if (!member_plan.steps.empty()) register_plan.groups = register_plan.workers = 0;
   shape.register_groups = register_plan.groups;
   shape.spares = static_cast<uint32_t>(member_plan.spares());
+  if (member_plan.upgrades()) shape.founders_level = first_feature_level;
   simulation_.tell(sim::Simulation::no_machine, fmt::format("{} nodes; {}; {}; {}", nodes_, plan.describe(),
                                                             register_plan.describe(), member_plan.describe()));
   cluster_ = std::make_unique<SimulatedCluster>(simulation_, shape, journal_);

@@ -1,0 +1,90 @@
+// How the nodes are kept even: what they store is measured, and one of them gets other tokens.
+#include "node/node_parts.h"
+
+namespace asterism {
+
+constexpr Duration measure_limit = 10s;
+constexpr Duration begin_limit = 10s;
+constexpr Duration respect = std::chrono::hours(1);  // for who cancelled a step
+
+Task<BalanceOutlook> Node::Parts::look_at_balance(size_t most_steps, Instant deadline) {
+  const auto scopes = co_await shard_sizes->measure(deadline);
+  Ring ring = cluster.ring();
+  BalanceOutlook outlook;
+  outlook.before = outlook.after = stored_shares(ring, scopes);
+  while (outlook.steps.size() < most_steps) {
+    BalanceOutlook next = look_ahead(ring, scopes, 1);
+    if (next.steps.empty()) break;
+    const BalanceStep step = std::move(next.steps.front());
+    const NodePlace place = ring.places().at(step.node);
+    ring.remove(step.node);
+    ring.add(step.node, place, step.tokens);
+    outlook.steps.push_back(step);
+    outlook.after = std::move(next.after);
+    co_await yield_now();
+  }
+  co_return outlook;
+}
+
+Task<Status> Node::Parts::move_tokens(NodeId node, std::vector<int64_t> tokens, Instant deadline) {
+  CO_TRY_STATUS(co_await wait_for_level(balance_feature_level));
+  const auto known = cluster.nodes().find(node);
+  if (known == cluster.nodes().end()) co_return fail(ErrorCode::not_found, "node {} is not a member", node);
+  Bytes command = ClusterState::move_tokens_command(node, known->second.tokens, tokens);
+  CO_TRY_STATUS(co_await metadata->propose(ClusterState::section_name, std::move(command), deadline));
+  co_return Status{};
+}
+
+/// Only the leader of the metadata log begins a step by itself, and only where nothing else is the matter.
+bool Node::Parts::may_balance() const {
+  return host->is_leader(metadata_shard) && cluster.settings().balancer && !cluster.change() &&
+         cluster.level() >= balance_feature_level &&
+         std::ranges::all_of(cluster.nodes(), [&](const auto& entry) { return liveness->up(entry.first); });
+}
+
+Task<void> Node::Parts::tend_balance() {
+  std::optional<Instant> uneven_since;
+  Instant not_before;
+  while (true) {
+    co_await sleep_for(tuning.balance_every);
+    if (std::exchange(balance_cancelled, false)) not_before = ports.executor.now() + respect;
+    if (!may_balance() || ports.executor.now() < not_before) {
+      uneven_since.reset();
+      continue;
+    }
+    const auto scopes = co_await shard_sizes->measure(ports.executor.now() + measure_limit);
+    if (unevenness(stored_shares(cluster.ring(), scopes)) <= uneven_above) {
+      uneven_since.reset();
+      continue;
+    }
+    if (!uneven_since) uneven_since = ports.executor.now();
+    if (ports.executor.now() - *uneven_since < tuning.balance_after || !may_balance()) continue;
+    // Where no step helps, it is tried again as seldom.
+    uneven_since = ports.executor.now();
+    const BalanceOutlook outlook = look_ahead(cluster.ring(), scopes, 1);
+    if (outlook.steps.empty()) continue;
+    const BalanceStep step = outlook.steps.front();
+    log.info("a node stores {:.0f} % more or less than the mean: node {} gets other tokens",
+             unevenness(outlook.before) * 100, step.node);
+    if (Status begun = co_await move_tokens(step.node, step.tokens, ports.executor.now() + begin_limit); !begun)
+      log.info("balancing waits: {}", begun.error().to_string());
+  }
+}
+
+Task<BalanceOutlook> Node::balance(Instant deadline) {
+  co_return co_await parts_->look_at_balance(BalanceOutlook::most_steps, deadline);
+}
+
+Task<Status> Node::rebalance(Instant deadline) {
+  const BalanceOutlook outlook = co_await parts_->look_at_balance(1, deadline);
+  if (outlook.steps.empty())
+    co_return fail(ErrorCode::not_found, "the nodes are {:.1f} % off the mean at most, and no step would help enough",
+                   unevenness(outlook.before) * 100);
+  co_return co_await parts_->move_tokens(outlook.steps.front().node, outlook.steps.front().tokens, deadline);
+}
+
+Task<Status> Node::move_tokens(NodeId node, std::vector<int64_t> tokens, Instant deadline) {
+  co_return co_await parts_->move_tokens(node, std::move(tokens), deadline);
+}
+
+}  // namespace asterism
