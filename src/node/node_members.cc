@@ -13,6 +13,7 @@ constexpr Duration peers_patience = 500ms;
 constexpr Duration tend_every = 200ms;
 constexpr Duration farewell = 2s;  // in which a node that left hears of it, and clients go elsewhere
 constexpr uint64_t entries_behind = 100;
+constexpr Duration time_to_propose = 5s;
 
 raft::Configuration Node::Parts::first_configuration() const {
   raft::Configuration configuration;
@@ -242,8 +243,23 @@ Task<bool> Node::Parts::is_down(NodeId node) {
   co_return !liveness->up(node);
 }
 
+/// Members go before tokens: a node that gets other tokens keeps those that it has, however the step began.
+Task<Status> Node::Parts::turn_rebalance_back(Instant deadline) {
+  CO_TRY_STATUS(co_await metadata->barrier(deadline));
+  while (cluster.change() && cluster.change()->moves && ports.executor.now() + time_to_propose < deadline) {
+    const NodeId node = cluster.change()->moves;
+    if (!cluster.change()->cancelled) {
+      log.info("node {} keeps its tokens, because nodes come or leave", node);
+      (void)co_await metadata->propose(ClusterState::section_name, ClusterState::cancel_command(node), deadline);
+    }
+    co_await sleep_for(node_poll);
+  }
+  co_return Status{};
+}
+
 Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) {
   Parts& parts = *parts_;
+  CO_TRY_STATUS(co_await parts.turn_rebalance_back(deadline));
   if (replaces && !co_await parts.is_down(replaces))
     co_return fail(ErrorCode::invalid_argument,
                    "node {} is up: only a dead node can be replaced; decommission this one", replaces);
@@ -262,6 +278,7 @@ Task<Status> Node::add_member(NodeInfo node, NodeId replaces, Instant deadline) 
 }
 
 Task<Status> Node::remove_member(NodeId node, Instant deadline) {
+  CO_TRY_STATUS(co_await parts_->turn_rebalance_back(deadline));
   CO_TRY_STATUS(co_await parts_->metadata->propose(ClusterState::section_name, ClusterState::remove_node_command(node),
                                                    deadline));
   co_return Status{};
@@ -271,6 +288,7 @@ Task<Status> Node::remove_dead_member(NodeId node, Instant deadline) {
   if (!co_await parts_->is_down(node))
     co_return fail(ErrorCode::invalid_argument, "node {} is up: only a dead node can be removed; decommission this one",
                    node);
+  CO_TRY_STATUS(co_await parts_->turn_rebalance_back(deadline));
   CO_TRY_STATUS(co_await parts_->metadata->propose(ClusterState::section_name,
                                                    ClusterState::remove_node_command(node, true), deadline));
   co_return Status{};

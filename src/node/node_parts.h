@@ -107,6 +107,7 @@ struct Node::Parts {
   bool may_balance() const;
   Task<BalanceOutlook> look_at_balance(size_t most_steps, Instant deadline);
   Task<Status> move_tokens(NodeId node, std::vector<int64_t> tokens, Instant deadline);
+  Task<Status> turn_rebalance_back(Instant deadline);
   bool gone_for_good(NodeId node);
   Task<bool> is_down(NodeId node);
   Task<void> serve_clients();

@@ -5,6 +5,8 @@ import os
 import subprocess
 import time
 
+import pytest
+
 from cluster import ASTERISM, Cluster, command, wait_until
 from cql import Writers, connect, keyspace
 
@@ -95,7 +97,9 @@ def test_a_node_that_stores_too_much_gets_other_tokens(tmp_path):
         wait_until(lambda: command("verify", "--data", cluster.data).returncode == 0, 30, "equal replicas")
 
 
-def test_a_step_of_the_balancer_can_be_turned_back(tmp_path):
+@pytest.mark.parametrize("by", ["cancel", "add"])
+def test_a_step_of_the_balancer_can_be_turned_back(tmp_path, by):
+    """By who does not want it, and by a node that comes: members go before tokens."""
     with Cluster(tmp_path / "data") as cluster, connect(cluster) as driver:
         session = driver.connect()
         for name, value in (("balancer", "off"), ("move_mib_per_second", "1")):
@@ -112,11 +116,15 @@ def test_a_step_of_the_balancer_can_be_turned_back(tmp_path):
         assert change["what"] == "rebalance"
         assert {node["state"] for node in status(cluster)["nodes"]} == {"up"}, "nobody comes or goes"
         assert "gets other tokens" in command("status", "--data", cluster.data).stdout
-        back = command("node", "cancel", change["node"], "--data", cluster.data)
+        if by == "add":
+            assert setting(cluster, "move_mib_per_second", "64").returncode == 0
+        back = command("node", by, *([change["node"]] if by == "cancel" else []), "--data", cluster.data, timeout=120)
         assert back.returncode == 0, back.stderr
         assert moving.wait(60) == 1 and "was cancelled" in moving.stderr.read()
         driver.refresh_nodes(force_token_rebuild=True)
-        assert "change" not in status(cluster) and tokens_by_node(driver) == old
+        now = tokens_by_node(driver)
+        assert "change" not in status(cluster) and len(now) == (3 if by == "cancel" else 4)
+        assert {address: now[address] for address in old} == old
         select = session.prepare("SELECT v FROM lopsided.t WHERE k = ?")
         assert all(len(session.execute(select, (key,)).one().v) == BLOB for key in keys)
 
