@@ -58,6 +58,8 @@ class Replica {
   /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
   /// Errors: overloaded (nothing was done), too_large, or what broke the log.
   Task<Status> write(Bytes mutation);
+  /// The same for several, in their order: completes when all of them are. Errors: likewise; some may have been done.
+  Task<Status> write_all(std::vector<Bytes> mutations);
   /// The same for keys of the store's own tables: puts, or removes where the value is absent.
   struct Change {
     Bytes key;
