@@ -14,6 +14,17 @@ enum class ReplicaRecord : uint8_t {
 constexpr size_t apply_batch_bytes = 1 << 20;
 constexpr size_t wal_segments_kept = 3;
 
+MergeFunction merge_function() {
+  return
+      [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands, Bytes& merged) {
+        std::vector<BytesView> versions;
+        versions.reserve(operands.size() + 1);
+        if (existing) versions.push_back(*existing);
+        versions.insert(versions.end(), operands.begin(), operands.end());
+        return merge_versions(key, versions, merged).has_value();
+      };
+}
+
 Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log)
     : options_(options),
       store_(store),

@@ -22,6 +22,9 @@ inline constexpr ShardId replica_owner{UINT64_MAX};
 /// Tables with a number below Schema's first are the store's own.
 inline constexpr uint32_t hints_table = 1, batches_table = 2, facts_table = 3;
 
+/// How a store of tables merges versions of what lies under one key.
+MergeFunction merge_function();
+
 struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet, or one write; else overloaded
   uint64_t max_result_bytes = 1 << 20;    // of one answer

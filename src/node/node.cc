@@ -79,6 +79,8 @@ void Node::Parts::make_services() {
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
   mover = std::make_unique<datastore::Mover>(config.id, ports.executor, *metadata, cluster, schema, *anti_entropy,
                                              *hints, *coordinator, *replica, log.child("mover"));
+  snapshots = std::make_unique<Snapshots>(config, ports, *rpc, *metadata, cluster, schema, *liveness, *store, *replica,
+                                          log.child("snapshots"));
   cluster.plant(tuning.defects);
   liveness->on_removal([this](NodeId node) { return cluster.removed(node); }, [this] { leave(); });
 }
@@ -234,6 +236,12 @@ raft::Host& Node::raft_host() { return *parts_->host; }
 datastore::TableService& Node::tables() { return *parts_->coordinator; }
 datastore::AntiEntropy& Node::anti_entropy() { return *parts_->anti_entropy; }
 datastore::Hints& Node::hints() { return *parts_->hints; }
+Snapshots& Node::snapshots() { return *parts_->snapshots; }
+
+Task<datastore::Served<void>> Node::write_versions(datastore::TablePtr table, std::vector<Bytes> mutations,
+                                                   datastore::Consistency consistency, Instant deadline) {
+  return parts_->coordinator->write_versions(std::move(table), std::move(mutations), consistency, deadline);
+}
 
 boost::json::object Node::load() const { return parts_->load_object(); }
 

@@ -12,6 +12,7 @@
 #include "node/client_faces.h"
 #include "node/load_window.h"
 #include "node/node.h"
+#include "node/snapshots.h"
 
 namespace asterism {
 
@@ -61,6 +62,7 @@ struct Node::Parts {
   std::unique_ptr<datastore::Coordinator> coordinator;
   std::unique_ptr<datastore::AntiEntropy> anti_entropy;
   std::unique_ptr<datastore::Mover> mover;
+  std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<ClientFaces> faces;
   std::map<NodeId, Instant> removed_at;  // as this node learned of it
   TaskGroup tasks;
