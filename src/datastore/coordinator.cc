@@ -271,29 +271,23 @@ static RequestFailure too_large(const Bytes& mutation) {
 
 Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Consistency consistency,
                                               Instant deadline) {
-  ++counters_.writes;
-  auto permit = requests_.try_acquire();
-  if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
-  if (mutation.size() > Mutation::max_bytes) co_return std::unexpected(too_large(mutation));
-  const Writes writes{std::move(mutation), {}};
-  co_return co_await write_until(table, writes, consistency, deadline);
+  return write_until(std::move(table), {std::move(mutation), {}}, consistency, deadline);
 }
 
 Task<Served<void>> Coordinator::write_versions(TablePtr table, std::vector<Bytes> mutations, Consistency consistency,
                                                Instant deadline) {
-  counters_.writes += mutations.size();
-  if (mutations.empty()) co_return Served<void>{};
-  auto permit = requests_.try_acquire();
-  if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
-  for (const Bytes& mutation : mutations)
-    if (mutation.size() > Mutation::max_bytes) co_return std::unexpected(too_large(mutation));
-  const Writes writes{{}, std::move(mutations)};
-  co_return co_await write_until(table, writes, consistency, deadline);
+  ASSERT(!mutations.empty());
+  return write_until(std::move(table), {{}, std::move(mutations)}, consistency, deadline);
 }
 
 /// Again where the shards changed meanwhile.
-Task<Served<void>> Coordinator::write_until(const TablePtr& table, const Writes& writes, Consistency consistency,
-                                            Instant deadline) {
+Task<Served<void>> Coordinator::write_until(TablePtr table, Writes writes, Consistency consistency, Instant deadline) {
+  counters_.writes += std::max<size_t>(1, writes.many.size());
+  auto permit = requests_.try_acquire();
+  if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
+  if (writes.one.size() > Mutation::max_bytes) co_return std::unexpected(too_large(writes.one));
+  for (const Bytes& mutation : writes.many)
+    if (mutation.size() > Mutation::max_bytes) co_return std::unexpected(too_large(mutation));
   for (bool sent_before = false;; sent_before = true) {
     bool retry = false;
     auto served = co_await write_once(table, writes, consistency, deadline, retry);

@@ -38,8 +38,8 @@ class Coordinator final : public TableService {
   Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency, Instant deadline) override;
 
   /// Versions of rows as another cluster or an earlier life of this one had them: encoded mutations of one table, which
-  /// have been checked (MutationView::decode) and whose tokens lie in one shard. Otherwise as write(). Fails as a
-  /// timeout where the shards change meanwhile: find them anew then, and write all of it again.
+  /// have been checked (MutationView::decode), at least one, and whose tokens lie in one shard. Otherwise as write().
+  /// Fails as a timeout where the shards change meanwhile: find them anew then, and write all of it again.
   Task<Served<void>> write_versions(TablePtr table, std::vector<Bytes> mutations, Consistency consistency,
                                     Instant deadline);
 
@@ -65,8 +65,7 @@ class Coordinator final : public TableService {
   struct Writes;
   Task<Served<void>> write_once(const TablePtr& table, const Writes& writes, Consistency consistency, Instant deadline,
                                 bool& retry);
-  Task<Served<void>> write_until(const TablePtr& table, const Writes& writes, Consistency consistency,
-                                 Instant deadline);
+  Task<Served<void>> write_until(TablePtr table, Writes writes, Consistency consistency, Instant deadline);
   Task<void> write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts);
   Task<Served<void>> write_encoded(TablePtr table, Bytes mutation, Consistency consistency, Instant deadline);
   Task<bool> write_from_batch(Bytes mutation);
