@@ -61,9 +61,7 @@ Result<boost::json::object> ask(const SnapshotOptions& options, const char* targ
 Status create(const SnapshotOptions& options) {
   if (!is_snapshot_name(options.name))
     return fail(ErrorCode::invalid_argument,
-                "a name has 1 to 64 letters, digits, '.', '_' and '-', begins with a letter or digit and does not end "
-                "in {}",
-                part_suffix);
+                "a name has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit");
   ProgressBar bar(!options.json);
   bar.show(-1, fmt::format("all nodes make snapshot {} …", options.name));
   auto made = ask(options, "/snapshots/create", Snapshots::take_limit + std::chrono::minutes(1) + margin);

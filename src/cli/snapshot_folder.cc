@@ -24,7 +24,7 @@ Task<Result<std::unique_ptr<SnapshotFolder>>> SnapshotFolder::open(RealCore& cor
 Status SnapshotFolder::read_manifest() {
   const std::string file = path_ + "/" + manifest_file;
   const auto text = read_file(file, snapshot_file_bytes_max);
-  if (!text && text.error().code == ErrorCode::not_found && path_.ends_with(part_suffix))
+  if (!text && text.error().code == ErrorCode::not_found && file_exists(path_ + "/" + manifest_part))
     return fail(ErrorCode::not_found, "{} was not finished: it is no snapshot", path_);
   if (!text && text.error().code == ErrorCode::not_found)
     return fail(ErrorCode::not_found,

@@ -49,8 +49,7 @@ class Members {
 }  // namespace
 
 bool is_snapshot_name(std::string_view name) {
-  if (name.empty() || name.size() > name_bytes_max || !is_plain(name.front()) || name.ends_with(part_suffix))
-    return false;
+  if (name.empty() || name.size() > name_bytes_max || !is_plain(name.front())) return false;
   return std::ranges::all_of(name, [](char c) { return is_plain(c) || c == '.' || c == '_' || c == '-'; });
 }
 

@@ -4,7 +4,8 @@
 //   snapshots/NAME/schema          keyspaces and tables, as Schema::snapshot() gives them
 //   snapshots/NAME/store/          a copy of the key-value store (storage/key_value_store.h, Copies)
 //
-// While it is made, or where it was not finished, the folder is NAME.part: a name ends so in no other case.
+// The manifest is the last to get its name and the first to lose it: a folder without one is being made or deleted, or
+// one of both was not finished.
 #pragma once
 
 #include <string>
@@ -19,11 +20,12 @@ inline constexpr const char* snapshots_folder = "snapshots";
 inline constexpr const char* manifest_file = "manifest.json";
 inline constexpr const char* schema_file = "schema";
 inline constexpr const char* snapshot_store = "store";
-inline constexpr std::string_view part_suffix = ".part";
+/// The manifest until all nodes have made their part.
+inline constexpr const char* manifest_part = "manifest.json.part";
 /// Of a manifest, and of a schema.
 inline constexpr uint64_t snapshot_file_bytes_max = 64 << 20;
 
-/// 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit, and not ending in ".part".
+/// 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit.
 bool is_snapshot_name(std::string_view name);
 
 struct SnapshotManifest {

@@ -62,7 +62,7 @@ TEST(SnapshotManifest, NamesNoFileElsewhereAndNoOtherFormat) {
 
 TEST(SnapshotManifest, NamesArePlain) {
   for (const char* name : {"a", "monday", "2026-11-23", "A.b_c-9"}) EXPECT_TRUE(is_snapshot_name(name)) << name;
-  for (const std::string name : {"", ".", "..", "-x", ".x", "a/b", "../x", "a b", "x.part", "ü", "a\n"})
+  for (const std::string name : {"", ".", "..", "-x", ".x", "a/b", "../x", "a b", "ü", "a\n"})
     EXPECT_FALSE(is_snapshot_name(name)) << name;
   EXPECT_TRUE(is_snapshot_name(std::string(64, 'x')));
   EXPECT_FALSE(is_snapshot_name(std::string(65, 'x')));

@@ -160,10 +160,9 @@ static std::optional<Error> first_error(const All& all, Name&& name_of) {
 
 Task<Result<boost::json::object>> Snapshots::create(std::string name) {
   if (!is_snapshot_name(name))
-    co_return fail(ErrorCode::invalid_argument,
-                   "a snapshot's name has 1 to 64 letters, digits, '.', '_' and '-', begins with a letter or digit and "
-                   "does not end in {}",
-                   part_suffix);
+    co_return fail(
+        ErrorCode::invalid_argument,
+        "a snapshot's name has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit");
   if (creating_) co_return fail(ErrorCode::already_exists, "another snapshot is being made by way of this node");
   const Flag creating(creating_);
   // What this node does not know of the schema, others must not miss in the copy.

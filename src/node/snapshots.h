@@ -41,7 +41,7 @@ class Snapshots {
   Task<Status> keep(const std::string& name, const std::string& id);
   Task<Result<bool>> drop(const std::string& name, const std::string& id);
   Task<Result<boost::json::object>> list_own();
-  Task<Result<SnapshotManifest>> read_manifest(const std::string& folder);
+  Task<Result<SnapshotManifest>> read_manifest(const std::string& path);
   Task<Result<bool>> there(const std::string& folder);
 
   Task<std::vector<Asked>> ask_all(const std::vector<NodeId>& nodes, boost::json::object request, Instant deadline);
