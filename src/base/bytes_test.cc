@@ -40,6 +40,25 @@ TEST(ByteReader, StaysFailedAfterReadingPastTheEnd) {
   EXPECT_TRUE(in.failed());
 }
 
+TEST(ByteReader, VarintsOfAllLengthsWhateverFollows) {
+  for (const size_t follows : {0, 1, 20}) {
+    for (int bits = 0; bits <= 64; ++bits) {
+      const uint64_t value =
+          bits == 64 ? UINT64_MAX : (uint64_t{0x9e3779b97f4a7c15} | (uint64_t{1} << 63)) >> (63 - bits);
+      Bytes buffer;
+      ByteWriter(buffer).varint(value);
+      const size_t size = buffer.size();
+      buffer.append(follows, '\xff');
+      ByteReader in(buffer);
+      EXPECT_EQ(in.varint(), value);
+      EXPECT_EQ(in.remaining(), follows);
+      ByteReader cut(BytesView(buffer).substr(0, size - 1));
+      cut.varint();
+      EXPECT_TRUE(cut.failed());
+    }
+  }
+}
+
 TEST(ByteReader, RefusesVarintsBeyond64Bits) {
   ByteReader in(BytesView("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10));
   in.varint();

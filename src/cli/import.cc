@@ -74,6 +74,8 @@ void add_import(CLI::App& app, Chosen& chosen) {
   import->add_option("--concurrency", options.concurrency, "Batches of 100 rows under way at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  import->add_option("--rate", options.rows_per_s, "Rows per second at most (as many as the cluster takes)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}));
   import->add_option("--consistency", given->consistency, "How many replicas acknowledge each row")
       ->capture_default_str();
   import->add_flag("--json", options.json, "Print the outcome as one line of JSON, and no progress");

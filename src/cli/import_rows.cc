@@ -122,12 +122,22 @@ Task<Status> ImportRun::send_rows() {
       tracker_->add_row();
       if (const auto full = sender_->add(encoder_->token(), encoder_->values(), tracker_->stretch()))
         co_await sender_->send(*full);
+      co_await keep_rate();
     }
     if (offset_ - stretch_begin_ >= stretch_bytes) CO_TRY_STATUS(co_await end_stretch());
   }
   if (bad_row_ || save_error_) co_return Status{};
   tracker_->close(offset_, options_.jsonl ? line_ : csv_.next_line());
   co_return Status{};
+}
+
+/// What has been read goes out before it waits, ten times a second.
+Task<void> ImportRun::keep_rate() {
+  if (options_.rows_per_s == 0 || rows_ % std::max<uint64_t>(1, options_.rows_per_s / 10) != 0) co_return;
+  co_await sender_->send_all();
+  const auto due =
+      Duration(static_cast<int64_t>(static_cast<double>(rows_) * 1e9 / static_cast<double>(options_.rows_per_s)));
+  if (const Duration early = begun_ + due - core_.executor().now(); early > 0ns) co_await sleep_for(early);
 }
 
 /// A batch that is filled slowly must not hold back what is behind it for ever.

@@ -25,6 +25,7 @@ struct ImportOptions {
   uint64_t errors_max = 0;
   std::string rejects;  // empty: FILE.rejects
   uint32_t concurrency = 64;
+  uint64_t rows_per_s = 0;  // 0: as many as the cluster takes
   cql::wire::Consistency consistency = cql::wire::Consistency::local_quorum;
   bool json = false;
 
@@ -70,6 +71,7 @@ class ImportRun {
   Step next_json();
   Step reject(uint64_t line, uint64_t column, const std::string& name, const std::string& reason, std::string_view raw);
   Task<Status> end_stretch();
+  Task<void> keep_rate();
 
   // Beside them.
   Task<void> save_regularly();

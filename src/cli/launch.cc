@@ -9,7 +9,7 @@
 namespace asterism {
 
 constexpr Duration start_limit = 60s;
-constexpr Duration stop_limit = 10s, stop_poll = 50ms;
+constexpr Duration stop_limit = 10s, stop_poll = 50ms, ending_limit = 10s;
 
 std::string launch_report(const Status& status) {
   if (status) return JsonLine().boolean("ready", true).str();
@@ -60,10 +60,22 @@ Result<std::unique_ptr<NodeLaunch>> NodeLaunch::start(RealCore& core, const Node
   return launch;
 }
 
+Status await_killed(RealCore& core, const NodeConfig& config) {
+  const auto process = running_process(config);
+  if (!process || !is_ending(*process)) return {};
+  bool ended = false;
+  auto watch = watch_process(core, *process, [&](ExitStatus) { ended = true; });
+  if (watch && !core.run_until([&] { return ended; }, ending_limit))
+    return fail(ErrorCode::timeout, "{} was killed, but its process {} has not ended for {} s", config.name,
+                process->pid, std::chrono::duration<double>(ending_limit).count());
+  return {};
+}
+
 Result<ProcessName> launch_and_wait(const NodeConfig& config) {
+  RealCore core;
+  TRY_STATUS(await_killed(core, config));
   if (auto process = running_process(config))
     return fail(ErrorCode::already_exists, "{} is already running as process {}", config.name, process->pid);
-  RealCore core;
   if (Status free = check_ports_free(core, config); !free)
     return fail(free.error().code, "{}\n  Stop what uses it; a node keeps the ports of its node.toml.",
                 free.error().message);

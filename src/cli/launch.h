@@ -25,6 +25,10 @@ class NodeLaunch {
   std::unique_ptr<LineReader> reader_;
 };
 
+/// Waits for a process of the node that was killed and still ends, for example behind a sync: until it has, it keeps
+/// the node's ports and files. Runs the loop. Errors: timeout.
+Status await_killed(RealCore& core, const NodeConfig& config);
+
 /// Starts the process of a node in the background and waits until it serves. Errors: already_exists where it runs or a
 /// port is in use; timeout where it runs and does not serve yet; what the process reported.
 Result<ProcessName> launch_and_wait(const NodeConfig& config);

@@ -46,6 +46,7 @@ Status Supervisor::prepare() {
   socket_ = data_ + "/up.sock";
   TRY(server_, serve_lines(core_, socket_,
                            [this](std::string question, LineReply reply) { answer(question, std::move(reply)); }));
+  for (const Node& node : nodes_) TRY_STATUS(await_killed(core_, node.config));
   adopt_running();
   for (Node& node : nodes_)
     if (!node.watch) TRY_STATUS(check_ports_free(core_, node.config));

@@ -16,6 +16,8 @@ class ReadResultWriter {
  public:
   void begin_partition(int64_t token, BytesView key, BytesView head, BytesView static_row);
   void add_row(BytesView clustering, BytesView row);
+  /// Rows that are encoded already, one behind the other.
+  void add_rows(BytesView encoded) { bytes_.append(encoded); }
   void end_partition();
   /// Takes the partition that was begun back.
   void drop_partition();

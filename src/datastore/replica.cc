@@ -31,6 +31,7 @@ Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& stor
       log_(std::move(log)),
       flushed_at_open_(store.flushed_position()),
       cache_(options.row_cache_bytes),
+      slices_(options.slice_cache_bytes),
       tasks_(executor) {}
 
 Replica::~Replica() = default;
@@ -163,7 +164,7 @@ void Replica::apply_durable() {
     Status applied = store_.apply(batch_, last);
     if (!applied && applied.error().code == ErrorCode::overloaded) {
       batch_.clear();
-      cache_.clear();  // it is ahead of the store now
+      clear_caches();  // they are ahead of the store now
       full_ = true;
       work_.wake_all();
       return;
@@ -199,7 +200,7 @@ Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payl
     const BytesView from = in.sized(), to = in.sized();
     if (in.failed()) return fail(ErrorCode::corrupt, "a record of the tables is malformed");
     batch.remove_range(from, to);
-    cache_.clear();
+    clear_caches();
     return {};
   }
   if (kind != static_cast<uint8_t>(ReplicaRecord::own))
@@ -218,14 +219,15 @@ Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payl
   return {};
 }
 
-/// Where the cache knows what is stored, it gets the merged value, and so does the store: then nobody has to merge
-/// there again. Otherwise the store collects versions.
+/// Where a cache knows what is stored, it gets the merged value, and so does the store: then nobody has to merge there
+/// again. Otherwise the store collects versions.
 Status Replica::add_change(KeyValueStore::Batch& batch, BytesView key, size_t prefix_size,
                            const MutationView::Change& change) {
   const bool in_top = change.place != Place::row || change.clustering.empty();
   const BytesView cached_under = in_top ? key.substr(0, prefix_size) : key;
   const auto cached = cache_.find(cached_under);
-  if (!cached) {
+  const auto known_row = cached || in_top ? cached : slices_.find(key, prefix_size + 1);
+  if (!known_row) {
     batch.merge(key, change.value);
     return {};
   }
@@ -237,7 +239,7 @@ Status Replica::add_change(KeyValueStore::Batch& batch, BytesView key, size_t pr
                     : change.place == Place::head       ? &top->head
                     : change.place == Place::static_row ? &top->static_row
                                                         : &top->only_row;
-  const BytesView known = part != nullptr ? *part : *cached;
+  const BytesView known = part != nullptr ? *part : *known_row;
   Bytes merged;
   if (known.empty()) {
     merged = change.value;
@@ -245,7 +247,8 @@ Status Replica::add_change(KeyValueStore::Batch& batch, BytesView key, size_t pr
     TRY_STATUS(merge_versions(key, {known, change.value}, merged));
   }
   if (part == nullptr) {
-    cache_.put(key, merged);
+    if (cached) cache_.put(key, merged);
+    slices_.update(key, prefix_size + 1, merged);
   } else {
     *part = merged;
     cache_.put(cached_under, top->encode());
@@ -256,6 +259,11 @@ Status Replica::add_change(KeyValueStore::Batch& batch, BytesView key, size_t pr
   else
     batch.merge(key, change.value);
   return {};
+}
+
+void Replica::clear_caches() {
+  cache_.clear();
+  slices_.clear();
 }
 
 bool Replica::wants_flush() const {
@@ -306,7 +314,7 @@ void Replica::stop(Error error) {
     if (pending.done) pending.done.send(fail(error));
   pending_bytes_ = 0;
   batch_.clear();
-  cache_.clear();
+  clear_caches();
   work_.wake_all();
 }
 
@@ -326,7 +334,7 @@ Status Replica::drop_tables(const std::function<bool(uint32_t)>& wanted) {
     it.seek(to);
   }
   TRY_STATUS(it.status());
-  cache_.clear();
+  clear_caches();
   return drops.empty() ? Status() : store_.apply(drops);
 }
 

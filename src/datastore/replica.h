@@ -9,6 +9,7 @@
 #include "datastore/read_result.h"
 #include "datastore/row_cache.h"
 #include "datastore/schema.h"
+#include "datastore/slice_cache.h"
 #include "runtime/one_shot.h"
 #include "runtime/task_group.h"
 #include "storage/key_value_store.h"
@@ -29,6 +30,7 @@ struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet, or one write; else overloaded
   uint64_t max_result_bytes = 1 << 20;    // of one answer
   uint64_t row_cache_bytes = 8 << 20;
+  uint64_t slice_cache_bytes = 8 << 20;
   Defects defects;
 };
 
@@ -87,6 +89,7 @@ class Replica {
   };
   const Counters& counters() const { return counters_; }
   const RowCache& cache() const { return cache_; }
+  const SliceCache& slices() const { return slices_; }
   uint64_t pending_bytes() const { return pending_bytes_; }
   /// Why the replica stopped, if it did: nothing is written any more.
   const std::optional<Error>& failure() const { return failure_; }
@@ -108,6 +111,7 @@ class Replica {
   /// Both from the cache or, by it, from the store; the views hold until the cache changes.
   Result<PartitionTop> top_of(BytesView prefix);
   Result<BytesView> row_at(BytesView key);
+  void clear_caches();
   bool wants_flush() const;
   Task<void> keep_short();
   Task<Status> shorten();
@@ -119,6 +123,7 @@ class Replica {
   const Position flushed_at_open_;
   WriteAheadLog* wal_ = nullptr;
   RowCache cache_;
+  SliceCache slices_;
   Bytes loaded_;  // what was read last past the cache
   std::deque<Pending> pending_;
   uint64_t pending_bytes_ = 0;

@@ -70,7 +70,10 @@ class Replica::Reader {
   bool partition_full() const { return live_in_partition_ >= command_.per_partition_limit; }
   void stop_before(BytesView clustering);
   Status read_keys(const Bytes& prefix);
-  Status scan_slice(KeyValueStore::Iterator& it, const Bytes& row_prefix, const Slice& slice);
+  Status read_slice(const Bytes& row_prefix, const Slice& slice);
+  Status read_cached(const SliceCache::Stretch& stretch, BytesView from, BytesView to);
+  /// [from, to) from the store; the cache learns it.
+  Status read_store(const Bytes& from, const Bytes& to);
   Status read_top_from(KeyValueStore::Iterator& it, const KeyParts& parts);
 
   Replica& replica_;
@@ -78,6 +81,8 @@ class Replica::Reader {
   ReadResultWriter out_;
   bool complete_ = true;
   Bytes next_;
+  std::optional<KeyValueStore::Iterator> rows_;
+  size_t row_prefix_bytes_ = 0;
   PartitionHead head_;
   bool has_head_ = false, empty_ = true, static_live_ = false;  // of the partition
   uint32_t live_rows_ = 0, live_in_partition_ = 0;
@@ -146,25 +151,90 @@ Status Replica::Reader::read_keys(const Bytes& prefix) {
   return {};
 }
 
-Status Replica::Reader::scan_slice(KeyValueStore::Iterator& it, const Bytes& row_prefix, const Slice& slice) {
-  const Bytes from = row_prefix + slice.from, to = slice.to.empty() ? after_prefix(row_prefix) : row_prefix + slice.to;
-  if (!slice.to.empty() && slice.from >= slice.to) return {};
+Status Replica::Reader::read_slice(const Bytes& row_prefix, const Slice& slice) {
+  Bytes from = row_prefix + slice.from, to = slice.to.empty() ? after_prefix(row_prefix) : row_prefix + slice.to;
+  row_prefix_bytes_ = row_prefix.size();
+  SliceCache& cache = replica_.slices_;
+  while (complete_ && from < to) {
+    const SliceCache::Stretch* known = command_.reversed ? cache.before(to) : cache.at(from);
+    // What was done of the slice is cut off from it.
+    if (command_.reversed) {
+      const Bytes at(known != nullptr ? std::max(BytesView(from), BytesView(known->from))
+                                      : cache.previous_known(to, from));
+      TRY_STATUS(known != nullptr ? read_cached(*known, at, to) : read_store(at, to));
+      to = at;
+    } else {
+      const Bytes at(known != nullptr ? std::min(BytesView(to), BytesView(known->to)) : cache.next_known(from, to));
+      TRY_STATUS(known != nullptr ? read_cached(*known, from, at) : read_store(from, at));
+      from = at;
+    }
+  }
+  return {};
+}
+
+Status Replica::Reader::read_cached(const SliceCache::Stretch& stretch, BytesView from, BytesView to) {
+  const RowRun& run = stretch.run;
+  const size_t begin = from <= stretch.from ? 0 : run.lower_bound(from.substr(row_prefix_bytes_));
+  const size_t end = to >= stretch.to ? run.size() : run.lower_bound(to.substr(row_prefix_bytes_));
+  const bool far_from_bytes = out_.bytes() + run.bytes() < replica_.options_.max_result_bytes;
+  size_t done = 0;
+  if (!command_.reversed && !has_head_ && run.all_live() && far_from_bytes && begin < end) {
+    const uint32_t room = std::min(command_.row_limit - std::min(command_.row_limit, live_rows_),
+                                   command_.per_partition_limit - live_in_partition_);
+    done = std::min<size_t>(end - begin, room);
+    out_.add_rows(run.encoded(begin, begin + done));
+    live_rows_ += static_cast<uint32_t>(done);
+    live_in_partition_ += static_cast<uint32_t>(done);
+    if (done > 0) {
+      progress_ = true;
+      empty_ = false;
+    }
+  }
+  for (; done < end - begin; ++done) {
+    const RowRun::Row row = run.row(command_.reversed ? end - 1 - done : begin + done);
+    if (at_limit() || partition_full()) {
+      stop_before(row.clustering);
+      break;
+    }
+    TRY_STATUS(add_row(row.clustering, row.value));
+  }
+  return {};
+}
+
+Status Replica::Reader::read_store(const Bytes& from, const Bytes& to) {
+  if (!rows_) {
+    const Bytes row_prefix = from.substr(0, row_prefix_bytes_);
+    rows_.emplace(replica_.store_.iterate({row_prefix, after_prefix(row_prefix), true}));
+  }
+  KeyValueStore::Iterator& it = *rows_;
+  RowRun run;
+  bool keeps = replica_.slices_.enabled();
+  Bytes begin = from, end = to;
   if (command_.reversed) {
     it.seek_for_previous(to);
     if (it.valid() && it.key() == to) it.previous();
   } else {
     it.seek(from);
   }
-  while (it.valid() && (command_.reversed ? it.key() >= from : it.key() < to)) {
-    const BytesView clustering = it.key().substr(row_prefix.size());
+  for (; it.valid() && (command_.reversed ? it.key() >= from : it.key() < to);
+       command_.reversed ? it.previous() : it.next()) {
+    const BytesView clustering = it.key().substr(row_prefix_bytes_);
     if (at_limit() || partition_full()) {
       stop_before(clustering);
-      return {};
+      (command_.reversed ? begin : end) = it.key();
+      if (command_.reversed) begin.push_back('\0');
+      break;
     }
     TRY_STATUS(add_row(clustering, it.value()));
-    command_.reversed ? it.previous() : it.next();
+    keeps = keeps && run.bytes() <= SliceCache::run_bytes_max;
+    if (keeps) run.add(clustering, it.value());
   }
-  return it.status();
+  TRY_STATUS(it.status());
+  if (keeps) {
+    if (command_.reversed) run.reverse();
+    replica_.slices_.put(begin, end, row_prefix_bytes_, run);
+  }
+  return {};
 }
 
 Result<Bytes> Replica::Reader::single() {
@@ -177,12 +247,11 @@ Result<Bytes> Replica::Reader::single() {
   } else if (command_.whole_keys) {
     TRY_STATUS(read_keys(prefix));
   } else if (!slices.empty()) {
-    auto it = replica_.store_.iterate({prefix, after_prefix(prefix), true});
     Bytes row_prefix = prefix;
     row_prefix.push_back(static_cast<char>(Place::row));
     const size_t count = slices.size();
     for (size_t i = 0; i < count && complete_; ++i)
-      TRY_STATUS(scan_slice(it, row_prefix, slices[command_.reversed ? count - 1 - i : i]));
+      TRY_STATUS(read_slice(row_prefix, slices[command_.reversed ? count - 1 - i : i]));
   }
   end_partition();
   return std::move(out_).finish(complete_, next_);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "datastore/merge_results.h"
+#include "datastore/read_page.h"
 #include "datastore/table_service.h"
 #include "runtime/sim/seeded_random.h"
 #include "storage/test_rig.h"
@@ -392,6 +393,72 @@ TEST(Replica, TheRowCacheChangesNothing) {
         for (Rig* rig : {&cached, &plain}) rig->restart(sim::Crash::kill);
     }
     if (seed % 3 != 0) EXPECT_GT(cached.replica->cache().hits(), 50u);
+  }
+}
+
+/// Pages of slices, in both directions and with all limits, over writes and deletions between them.
+TEST(Replica, TheSliceCacheChangesNothing) {
+  constexpr uint64_t rows = 60;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    Rig cached(seed), plain(seed);
+    cached.options.slice_cache_bytes = seed % 3 == 0 ? 20'000 : 1 << 20;
+    cached.options.row_cache_bytes = seed % 2 == 0 ? 0 : 1 << 20;
+    plain.options.slice_cache_bytes = plain.options.row_cache_bytes = 0;
+    cached.options.max_result_bytes = plain.options.max_result_bytes = seed % 4 == 0 ? 700 : 1 << 20;
+    cached.run(cached.open());
+    plain.run(plain.open());
+    sim::SeededRandom random(seed);
+    for (int step = 0; step < 400; ++step) {
+      const Bytes key = "p" + std::to_string(random.below(2));
+      if (step < 80 || random.chance(0.3)) {
+        Mutation change(table, 1, key);
+        const Bytes value(random.below(600), static_cast<char>('a' + random.below(26)));
+        const Bytes row = clustering(static_cast<int>(random.below(rows)));
+        Row written = row_of(value, step);
+        if (random.chance(0.1)) {
+          written = Row();
+          written.deletion = {step, step};
+        }
+        if (random.chance(0.1)) written.has_marker = false;
+        if (random.chance(0.03)) {
+          PartitionHead head;
+          head.add({{clustering(1), row, {step, step}}});
+          change.add_head(head);
+        } else {
+          change.add_row(row, written);
+        }
+        for (Rig* rig : {&cached, &plain})
+          rig->run([](Rig& r, Bytes bytes) -> Task<void> { must(co_await r.replica->write(std::move(bytes))); }(
+                                               *rig, change.encoded()));
+        continue;
+      }
+      ReadCommand command = whole(key);
+      command.token = 1;
+      command.reversed = random.chance(0.4);
+      if (random.chance(0.7)) {
+        command.slices.clear();
+        for (uint64_t from = random.below(rows); from < rows; from += 1 + random.below(rows)) {
+          const uint64_t to = from + random.below(rows);
+          const bool last = random.chance(0.3);
+          command.slices.push_back(
+              {clustering(static_cast<int>(from)), last ? Bytes() : clustering(static_cast<int>(to))});
+          if (last) break;
+          from = to;
+        }
+      }
+      if (random.chance(0.5)) command.row_limit = static_cast<uint32_t>(random.below(30));
+      if (random.chance(0.2)) command.per_partition_limit = static_cast<uint32_t>(1 + random.below(30));
+      while (true) {
+        const Bytes answer = *plain.replica->read(command);
+        ASSERT_EQ(*cached.replica->read(command), answer) << "seed " << seed << " step " << step;
+        const ReadResult page = *ReadResult::decode(answer);
+        if (page.complete || command.row_limit == 0 || random.chance(0.2)) break;
+        command = resume(std::move(command), page.next);
+      }
+      if (step == 150 || step == 250)
+        for (Rig* rig : {&cached, &plain}) rig->restart(sim::Crash::kill);
+    }
+    if (seed % 3 != 0) EXPECT_GT(cached.replica->slices().hits(), 100u);
   }
 }
 

@@ -84,6 +84,10 @@ Result<bool> row_is_live(BytesView bytes, const DeletionTime& hidden_by, int64_t
   return row.is_live(now_s);
 }
 
+bool row_is_always_live(BytesView bytes) {
+  return bytes.size() > 2 && (bytes[0] & 1) && bytes[1] == static_cast<char>(Cell::Kind::live);
+}
+
 Status decode_row(BytesView bytes, Row& row) {
   row.has_marker = false;
   row.marker = {};

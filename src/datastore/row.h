@@ -74,6 +74,8 @@ void encode_row(const Row& row, Bytes& out);
 Status decode_row(BytesView bytes, Row& row);
 /// Whether anything in it is live that `hidden_by` leaves. Errors: corrupt; it reads no further than it must.
 Result<bool> row_is_live(BytesView bytes, const DeletionTime& hidden_by, int64_t now_s);
+/// Whether it is live at any time, as long as nothing outside of it deletes it: true only where that is cheap to see.
+bool row_is_always_live(BytesView bytes);
 
 /// What results when both versions have been written. Also drops what deletions of either hide in the other.
 Row merge_rows(const Row& a, const Row& b);

@@ -5,12 +5,13 @@
 namespace asterism {
 
 constexpr Duration look_every = std::chrono::milliseconds(10);
+constexpr uint32_t little = 2, room_for_little = 1024;
 
 Admission::Admission(AdmissionOptions options, Executor& executor)
     : options_(options), executor_(executor), limit_(options.most), timer_(executor) {}
 
-bool Admission::admit() {
-  if (open_ >= limit_) {
+bool Admission::admit(uint32_t askers_open) {
+  if (open_ >= limit_ + (askers_open < little ? room_for_little : 0)) {
     ++refused_;
     return false;
   }

@@ -10,9 +10,9 @@ namespace asterism {
 struct AdmissionOptions {
   uint32_t most = 16'384;  // requests under way, however quick they are
   /// Never fewer: requests that wait for disks or for other nodes cost no time here.
-  uint32_t least = 512;
+  uint32_t least = 256;
   /// How long what is ready may wait for the core. A request waits so long a few times.
-  Duration wait_wanted = std::chrono::milliseconds(2);
+  Duration wait_wanted = std::chrono::milliseconds(1);
 };
 
 /// For the faces of one core. While many requests are under way it measures how long what is ready waits for the core,
@@ -22,8 +22,10 @@ class Admission {
  public:
   Admission(AdmissionOptions options, Executor& executor);
 
-  /// False: the request shall be refused as overloaded. True: done() ends it.
-  bool admit();
+  /// False: the request shall be refused as overloaded. True: done() ends it. `askers_open`: how many the same
+  /// connection has under way. Beyond the bound 1,024 more are taken from those who ask little: they do not suffer for
+  /// who asks much.
+  bool admit(uint32_t askers_open);
   void done() { --open_; }
   /// Of requests that were cancelled all together.
   void forget() { open_ = 0; }

@@ -18,7 +18,7 @@ struct Fixture {
 
   int admit(int wanted) {
     int taken = 0;
-    for (int i = 0; i < wanted; ++i) taken += admission.admit();
+    for (int i = 0; i < wanted; ++i) taken += admission.admit(1000);
     return taken;
   }
   /// The probe's time comes; what is ready before it takes so long.
@@ -51,6 +51,14 @@ TEST(Admission, ABusyCoreTakesFewerInProportion) {
   EXPECT_EQ(f.admit(1), 0);
   for (int i = 0; i < 7'000; ++i) f.admission.done();
   EXPECT_EQ(f.admit(5'000), 1'000);
+}
+
+TEST(Admission, WhoAsksLittleDoesNotSufferForWhoAsksMuch) {
+  Fixture f;
+  EXPECT_EQ(f.admit(20'000), 10'000);
+  EXPECT_FALSE(f.admission.admit(2));
+  for (int i = 0; i < 1024; ++i) EXPECT_TRUE(f.admission.admit(i % 2));
+  EXPECT_FALSE(f.admission.admit(0)) << "there is an end to that, too";
 }
 
 TEST(Admission, TheLeastIsAlwaysTaken) {

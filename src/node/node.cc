@@ -147,6 +147,7 @@ NodeTuning NodeTuning::within(uint64_t memory_bytes) {
   tuning.memtable_bytes = memory_bytes / 16;
   tuning.block_cache_bytes = memory_bytes / 8;
   tuning.row_cache_bytes = memory_bytes * 3 / 32;
+  tuning.slice_cache_bytes = memory_bytes / 16;
   tuning.pending_bytes = memory_bytes / 16;
   return tuning;
 }

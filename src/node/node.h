@@ -46,6 +46,7 @@ struct NodeTuning {
   uint64_t memtable_bytes = 16 << 20;
   uint64_t block_cache_bytes = 32 << 20;
   uint64_t row_cache_bytes = 24 << 20;
+  uint64_t slice_cache_bytes = 16 << 20;
   /// Of writes that wait for the log, and again of those that wait for the tables.
   uint64_t pending_bytes = 16 << 20;
   uint64_t wal_segment_bytes = 64 << 20;
@@ -70,9 +71,9 @@ struct NodeTuning {
   /// Where logins and changes of schemas and users are recorded.
   Audit audit;
 
-  /// Shares that many bytes out: a quarter for memtables, an eighth for blocks, a bit less for rows, an eighth for
-  /// writes that wait; another eighth is for requests of clients. What is left is for the program, its connections and
-  /// what the allocator wastes.
+  /// Shares that many bytes out: a quarter for memtables, an eighth for blocks, a bit less for rows, a sixteenth for
+  /// slices, an eighth for writes that wait; another eighth is for requests of clients. What is left is for the
+  /// program, its connections and what the allocator wastes.
   static NodeTuning within(uint64_t memory_bytes);
 };
 

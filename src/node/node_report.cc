@@ -71,6 +71,10 @@ void Node::report(MetricsPage& page) const {
   page.counter("asterism_row_cache_hits_total", "Rows found in the row cache.", cache.hits());
   page.counter("asterism_row_cache_misses_total", "Rows not found in the row cache.", cache.misses());
   page.gauge("asterism_row_cache_bytes", "Bytes of the row cache.", static_cast<double>(cache.bytes()));
+  const datastore::SliceCache& slices = parts.replica->slices();
+  page.counter("asterism_slice_cache_hits_total", "Parts of slices found in the slice cache.", slices.hits());
+  page.counter("asterism_slice_cache_misses_total", "Parts of slices read from the store.", slices.misses());
+  page.gauge("asterism_slice_cache_bytes", "Bytes of the slice cache.", static_cast<double>(slices.bytes()));
   page.counter("asterism_wal_batches_total", "Batches of the write-ahead log, each written at once.", log.batches);
   page.gauge("asterism_store_file_bytes", "Bytes of the store's files.",
              static_cast<double>(parts.store->file_bytes()));

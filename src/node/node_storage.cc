@@ -108,6 +108,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   datastore::ReplicaOptions replica_options;
   replica_options.defects = tuning.defects;
   replica_options.row_cache_bytes = tuning.row_cache_bytes;
+  replica_options.slice_cache_bytes = tuning.slice_cache_bytes;
   replica_options.max_pending_bytes = tuning.pending_bytes;
   replica = std::make_unique<datastore::Replica>(replica_options, ports.executor, *store, log.child("replica"));
 

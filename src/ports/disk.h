@@ -30,6 +30,10 @@ class File {
   /// assumed about any byte since the last sync that succeeded: later changes of the file, those already started
   /// included, fail and have no effect.
   virtual void sync(Callback<void> done) = 0;
+  /// Writes `bytes` zeros behind the end without a change of size(). Appends overwrite them later, and their syncs need
+  /// not make a longer file durable, which costs file systems about as much as the data. A hint: it reports nothing,
+  /// and a full disk ignores it. Opened again, the file may have zeros behind what was appended.
+  virtual void reserve(uint64_t bytes) = 0;
   /// Cuts the file to `size` bytes, which must not be beyond its end. Durable after the next sync.
   virtual void truncate(uint64_t size, Callback<void> done) = 0;
   /// Bytes in the file, counting appends that were started.

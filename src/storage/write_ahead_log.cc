@@ -6,6 +6,9 @@
 
 namespace asterism {
 
+// Of zeros ahead of the records. Larger batches cost so much more than their sync that they get none.
+constexpr uint64_t reserve_max = 1u << 20, reserving_batch_max = 32u << 10;
+
 WriteAheadLog::WriteAheadLog(Disk& disk, Executor& executor, Options options)
     : disk_(disk), options_(std::move(options)), tasks_(executor) {}
 
@@ -118,11 +121,13 @@ Task<void> WriteAheadLog::write_first_batch() {
 Task<Status> WriteAheadLog::write_batch(Batch& batch) {
   if (batch.new_segment) CO_TRY_STATUS(co_await create_segment(*batch.new_segment));
   encode_mark(batch.bytes.data(), log_id_, batch.base, durable_);
-  counters_.bytes += batch.bytes.size();
+  const uint64_t batch_bytes = batch.bytes.size();
+  counters_.bytes += batch_bytes;
   // Started together: the file's thread goes from one to the next without coming back here.
   auto written = asterism::append(*file_, std::move(batch.bytes));
   auto synced = sync(*file_);
   if (pending_.size() == 1) start_mark();
+  reserve_ahead(batch_bytes);
   CO_TRY_STATUS(co_await written);
   CO_TRY_STATUS(co_await synced);
   ++counters_.batches;
@@ -146,6 +151,7 @@ Task<Status> WriteAheadLog::create_segment(SegmentHeader header) {
   CO_TRY_STATUS(co_await sync_directory(disk_, options_.directory));
   counters_.syncs += 2;
   file_ = std::move(file);
+  reserved_ = 0;
   created_ = header.base;
   durable_ = {header.base.value + segment_header_bytes};
   released_.wake_all();
@@ -164,6 +170,15 @@ void WriteAheadLog::start_mark() {
     failure_ = std::move(written).error();
     work_.wake_one();
   });
+}
+
+/// Started behind the sync, so that nobody waits for it. A sync of bytes that lie in what was reserved has no new file
+/// size to make durable.
+void WriteAheadLog::reserve_ahead(uint64_t batch_bytes) {
+  const uint64_t step = std::min(reserve_max, options_.segment_bytes / 8), end = file_->size();
+  if (batch_bytes > reserving_batch_max || reserved_ >= end + step / 2 || end >= options_.segment_bytes) return;
+  reserved_ = std::min(end + step, options_.segment_bytes);
+  file_->reserve(reserved_ - end);
 }
 
 Task<Status> WriteAheadLog::finish_closing() {

@@ -137,6 +137,7 @@ class WriteAheadLog {
   Task<Status> write_batch(Batch& batch);
   Task<Status> create_segment(SegmentHeader header);
   void start_mark();
+  void reserve_ahead(uint64_t batch_bytes);
   Task<Status> finish_closing();
   Task<void> delete_released();
   Task<Status> delete_oldest();
@@ -151,6 +152,7 @@ class WriteAheadLog {
   std::deque<Segment> segments_;  // oldest first; the last ones may still wait to be created
   Position created_;              // the segment that file_ is
   std::unique_ptr<File> file_;
+  uint64_t reserved_ = 0;  // how far file_ has, or will have, zeros
   Position next_, durable_;
   uint64_t pending_bytes_ = 0;
   std::deque<Batch> pending_;                            // the first one is under way where writing_

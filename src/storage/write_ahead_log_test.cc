@@ -416,11 +416,14 @@ struct Sample {
 };
 
 TEST(WriteAheadLog, NoFlippedByteIsEverServed) {
+  constexpr uint64_t reserved_tried = 40;
   size_t named = 0, harmless = 0;
   Sample whole;
   for (const std::string& path : segment_files(whole.rig)) {
-    const uint64_t size = whole.rig.files().size(*must(whole.rig.files().find(path)));
-    for (uint64_t offset = 0; offset < size; ++offset) {
+    const auto file = must(whole.rig.files().find(path));
+    const uint64_t last = must(whole.rig.files().read(*file, 0, UINT64_MAX)).find_last_not_of('\0');
+    // Also in the zeros that are reserved behind the records.
+    for (uint64_t offset = 0; offset < std::min(whole.rig.files().size(*file), last + reserved_tried); ++offset) {
       Sample sample;
       must(sample.rig.files().corrupt(path, offset, 0x10));
       auto body = [&]() -> Task<void> {
@@ -429,7 +432,7 @@ TEST(WriteAheadLog, NoFlippedByteIsEverServed) {
         if (log) {
           // Only a mark that nothing follows is in no acknowledged record.
           EXPECT_EQ(replayed, sample.written) << path << " " << offset;
-          EXPECT_GE(offset + mark_bytes, size);
+          EXPECT_GT(offset + mark_bytes, last);
           ++harmless;
         } else {
           EXPECT_EQ(log.error().code, ErrorCode::corrupt) << log.error().to_string();
@@ -443,7 +446,7 @@ TEST(WriteAheadLog, NoFlippedByteIsEverServed) {
     }
   }
   EXPECT_GT(named, 700u);
-  EXPECT_LE(harmless, segment_files(whole.rig).size() * mark_bytes);
+  EXPECT_LE(harmless, segment_files(whole.rig).size() * (mark_bytes + reserved_tried));
 }
 
 TEST(WriteAheadLog, AMissingSegmentIsNamed) {

@@ -116,7 +116,8 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
     with open(path, "w") as file:
         for i in range(count):
             file.write(f"key-{i},{'no' if i in bad else i},\"value {i}\"\n")
-    arguments = [ASTERISM, "import", "shop.many", str(path), "--max-errors", "10", "--data", str(cluster.data), "--json"]
+    arguments = [ASTERISM, "import", "shop.many", str(path), "--max-errors", "10", "--data", str(cluster.data), "--json",
+                 "--rate", "30000"]  # so that it takes long enough to be killed
 
     def offset():
         with contextlib.suppress(OSError):
@@ -125,15 +126,14 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
 
     for part in 0.1, 0.4:
         resume = ["--resume"] if progress.exists() else []
-        # Few batches at a time, so that it takes long enough to be killed.
-        process = subprocess.Popen([*arguments, *resume, "--concurrency", "6"], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*arguments, *resume], stdout=subprocess.DEVNULL)
         wait_until(lambda: process.poll() is not None or offset() > part * path.stat().st_size, 30, "half of it")
         assert process.poll() is None, "it was too fast to be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
     stamp = json.loads(progress.read_text())["timestamp_us"]
     before = offset()
-    process = subprocess.Popen([*arguments, "--resume", "--concurrency", "12"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*arguments, "--resume"], stdout=subprocess.PIPE, text=True)
     wait_until(lambda: process.poll() is not None or offset() > before, 30, "it to go on")
     cluster.kill(2)
     try:
@@ -146,6 +146,7 @@ def test_an_import_that_was_killed_goes_on_without_loss(cluster, tmp_path):
     said = json.loads(said)
     assert said["rejected"] == len(bad) and said["resumed"] and said["rows_before"] > 0
     assert said["rows"] + said["rows_before"] == count - len(bad)
+    assert said["seconds"] > 0.9 * said["rows"] / 30_000
     rejects = [json.loads(line)["line"] for line in (tmp_path / "many.csv.rejects").read_text().splitlines()]
     assert rejects == sorted(i + 1 for i in bad)
     stored = sorted(out.stdout.splitlines())

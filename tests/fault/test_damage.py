@@ -13,8 +13,9 @@ ROWS = 20_000
 
 def flip(path, choose, places):
     data = bytearray(path.read_bytes())
+    used = len(data.rstrip(b"\0"))  # behind it a log may have reserved zeros
     for _ in range(places):
-        data[choose.randrange(len(data))] ^= 1 << choose.randrange(8)
+        data[choose.randrange(used)] ^= 1 << choose.randrange(8)
     path.write_bytes(data)
 
 

@@ -26,12 +26,12 @@ def flood_for(address, port, connections, pipeline, seconds):
 
 
 def ask_for(address, port, seconds):
-    """A client with one request at a time: its latencies, refusals left out."""
+    """A client with one request at a time: its latencies, refusals left out, and how many were refused."""
     quiet = Flood(address, port, INSERT, connections=1, pipeline=1)
     quiet.run(seconds)
     quiet.close()
     assert not quiet.errors, quiet.errors
-    return quiet.latencies
+    return quiet.latencies, quiet.refused
 
 
 def test_what_is_taken_on_is_served_in_time(tmp_path):
@@ -48,9 +48,10 @@ def test_what_is_taken_on_is_served_in_time(tmp_path):
 
         def measured(connections, pipeline, seconds):
             load = clients.apply_async(flood_for, (*server, connections, pipeline, seconds))
-            latencies = clients.apply(ask_for, (*server, seconds))
+            latencies, turned_away = clients.apply(ask_for, (*server, seconds))
             served, refused, errors = load.get()
             assert not errors, errors
+            assert turned_away <= len(latencies) / 5, "who asks little is refused for who asks much"
             p99 = percentile(latencies, 0.99) * 1e3
             print(f"{connections * pipeline:,} under way: {served / seconds:,.0f}/s served, {refused / seconds:,.0f}/s "
                   f"refused, p99 of one that waits its turn {p99:.1f} ms, {resident_mb(pid)} MB")

@@ -30,8 +30,10 @@ def wait_until(condition, seconds, what):
 
 
 def is_alive(pid):
+    """Also a zombie lives while other threads than its first still end: until then ports and files stay open."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return fields[0] not in "ZX" or int(fields[17]) > 1
     except OSError:
         return False
 

@@ -261,7 +261,7 @@ void Connection::start(std::unique_ptr<Work> work) {
   uint64_t& bytes_open = server_.counters_.request_bytes_open;
   const size_t bytes = work->envelope.body.size();
   const bool too_much = bytes_open > 0 && bytes_open + bytes > server_.options_.node_request_bytes_max;
-  if (too_much || !server_.admission_.admit())
+  if (too_much || !server_.admission_.admit(requests_))
     return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node", stream);
   bytes_open += bytes;
   ++requests_;

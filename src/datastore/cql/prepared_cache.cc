@@ -1,6 +1,7 @@
 #include "datastore/cql/prepared_cache.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/hash.h"
 #include "datastore/cql/rows.h"
@@ -74,11 +75,23 @@ Bytes result_metadata_id(const wire::ResultMetadata& metadata) {
 
 bool is_fully_qualified(const Statement& statement) { return std::visit(IsQualified{}, statement.body); }
 
+std::optional<PreparedCache::Id> PreparedCache::id_of(BytesView bytes) {
+  if (bytes.size() != sizeof(Id)) return std::nullopt;
+  return Id{load_big_endian<uint64_t>(bytes.data()), load_big_endian<uint64_t>(bytes.data() + 8)};
+}
+
 PreparedPtr PreparedCache::find(BytesView id) {
-  auto it = by_id_.find(Bytes(id));
+  const auto key = id_of(id);
+  const auto it = key ? by_id_.find(*key) : by_id_.end();
   if (it == by_id_.end()) return nullptr;
-  statements_.splice(statements_.begin(), statements_, it->second);
-  return *it->second;
+  it->second.used = true;
+  return it->second.statement;
+}
+
+std::vector<PreparedPtr> PreparedCache::statements() const {
+  std::vector<PreparedPtr> all;
+  for (const Id& id : order_) all.push_back(by_id_.at(id).statement);
+  return all;
 }
 
 PreparedPtr PreparedCache::put(std::string keyspace, std::string text, PlanPtr plan) {
@@ -88,25 +101,31 @@ PreparedPtr PreparedCache::put(std::string keyspace, std::string text, PlanPtr p
   statement->keyspace = std::move(keyspace);
   statement->text = std::move(text);
   statement->plan = std::move(plan);
-  if (auto it = by_id_.find(statement->id); it != by_id_.end()) {
-    const PreparedStatement& old = **it->second;
+  const Id id = *id_of(statement->id);
+  if (auto it = by_id_.find(id); it != by_id_.end()) {
+    const PreparedStatement& old = *it->second.statement;
     statement->columns_changed = old.columns_changed || old.result_metadata_id != statement->result_metadata_id;
     bytes_ -= estimated_bytes(old);
-    statements_.erase(it->second);
+    order_.erase(it->second.place);
     by_id_.erase(it);
   }
   bytes_ += estimated_bytes(*statement);
-  statements_.push_front(statement);
-  by_id_[statement->id] = statements_.begin();
-  evict();
+  order_.push_front(id);
+  by_id_.emplace(id, Entry{statement, order_.begin()});
+  evict(id);
   return statement;
 }
 
-void PreparedCache::evict() {
-  while (statements_.size() > 1 && (statements_.size() > count_max_ || bytes_ > bytes_max_)) {
-    bytes_ -= estimated_bytes(*statements_.back());
-    by_id_.erase(statements_.back()->id);
-    statements_.pop_back();
+void PreparedCache::evict(const Id& kept) {
+  while (order_.size() > 1 && (order_.size() > count_max_ || bytes_ > bytes_max_)) {
+    const auto oldest = by_id_.find(order_.back());
+    if (std::exchange(oldest->second.used, false) || oldest->first == kept) {
+      order_.splice(order_.begin(), order_, oldest->second.place);
+      continue;
+    }
+    bytes_ -= estimated_bytes(*oldest->second.statement);
+    order_.pop_back();
+    by_id_.erase(oldest);
     ++evictions_;
   }
 }

@@ -1,9 +1,12 @@
 // Prepared statements of a node, shared by all of its connections.
 #pragma once
 
+#include <array>
 #include <list>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "datastore/cql/plan.h"
 
@@ -27,12 +30,13 @@ Bytes result_metadata_id(const wire::ResultMetadata& metadata);
 /// Whether every table in the statement is named with its keyspace: then the session's plays no part in the id.
 bool is_fully_qualified(const Statement& statement);
 
-/// Bounded by count and bytes; the statement that was used longest ago goes first. Used by one core.
+/// Bounded by count and bytes; what goes is the oldest statement that was not used since it last might have gone
+/// ("second chance"), so that a use is a note in what was read anyway. Used by one core.
 class PreparedCache {
  public:
   PreparedCache(size_t count_max, size_t bytes_max) : count_max_(count_max), bytes_max_(bytes_max) {}
 
-  /// Null where it is not known (any more). Counts as a use.
+  /// Null where it is not known (any more). Counts as a use. Ids are of 16 bytes.
   PreparedPtr find(BytesView id);
   /// Adds a statement, or puts a new plan in the place of an old one.
   PreparedPtr put(std::string keyspace, std::string text, PlanPtr plan);
@@ -40,17 +44,28 @@ class PreparedCache {
   size_t size() const { return by_id_.size(); }
   size_t bytes() const { return bytes_; }
   uint64_t evictions() const { return evictions_; }
-  /// Latest use first.
-  const std::list<PreparedPtr>& statements() const { return statements_; }
+  /// Those that came last first.
+  std::vector<PreparedPtr> statements() const;
 
  private:
-  void evict();
+  using Id = std::array<uint64_t, 2>;
+  /// They are hashes.
+  struct HashOfId {
+    size_t operator()(const Id& id) const { return id[0]; }
+  };
+  struct Entry {
+    PreparedPtr statement;
+    std::list<Id>::iterator place;
+    bool used = false;  // since it was looked at to be evicted
+  };
+  static std::optional<Id> id_of(BytesView bytes);
+  void evict(const Id& kept);
 
   size_t count_max_, bytes_max_;
   size_t bytes_ = 0;
   uint64_t evictions_ = 0;
-  std::list<PreparedPtr> statements_;
-  std::unordered_map<Bytes, std::list<PreparedPtr>::iterator> by_id_;
+  std::list<Id> order_;  // the next to be evicted last
+  std::unordered_map<Id, Entry, HashOfId> by_id_;
 };
 
 }  // namespace asterism::cql

@@ -13,7 +13,7 @@ void RowValues::clear() {
 }
 
 void RowValues::clear_row() {
-  for (size_t i = 0; i < values_.size(); ++i) {
+  for (size_t i = partition_columns_; i < values_.size(); ++i) {
     const ColumnKind kind = table_->columns[i].kind;
     if (kind != ColumnKind::clustering && kind != ColumnKind::regular) continue;
     values_[i].reset();
@@ -22,17 +22,17 @@ void RowValues::clear_row() {
 }
 
 void RowValues::set_partition_key(BytesView key) {
-  auto parts = split_partition_key(key, table_->partition_key_size());
+  auto parts = split_partition_key(key, partition_columns_);
   for (size_t i = 0; parts && i < parts->size(); ++i) values_[i] = (*parts)[i];
 }
 
 Status RowValues::set_clustering(BytesView clustering) {
   ByteReader in(clustering);
-  for (size_t i = 0; i < table_->clustering_size(); ++i) {
-    const Column& column = table_->clustering_column(i);
+  for (size_t i = partition_columns_; i < partition_columns_ + clustering_columns_; ++i) {
+    const Column& column = table_->columns[i];
     Bytes value;
     TRY_STATUS(decode_ordered(column.type, in, column.descending, value));
-    values_[index_of(column)] = arena_->keep(std::move(value));
+    values_[i] = arena_->keep(std::move(value));
   }
   return {};
 }

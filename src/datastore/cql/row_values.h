@@ -17,7 +17,11 @@ struct Stamp {
 /// Views point into the partition that the row came from, or into the row's own arena.
 class RowValues final : public ColumnValues {
  public:
-  explicit RowValues(const Table& table) : table_(&table), values_(table.columns.size()) {}
+  explicit RowValues(const Table& table)
+      : table_(&table),
+        partition_columns_(table.partition_key_size()),
+        clustering_columns_(table.clustering_size()),
+        values_(table.columns.size()) {}
 
   MaybeView value_of(const Column& column) const override { return values_[index_of(column)]; }
   Stamp stamp_of(const Column& column) const { return stamps_.empty() ? Stamp() : stamps_[index_of(column)]; }
@@ -41,6 +45,7 @@ class RowValues final : public ColumnValues {
   void set_collection(const Column& column, std::span<const datastore::Cell> cells, int64_t now_s);
 
   const Table* table_;
+  size_t partition_columns_, clustering_columns_;
   std::vector<MaybeView> values_;
   std::vector<Stamp> stamps_;
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();

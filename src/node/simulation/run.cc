@@ -30,7 +30,7 @@ NodeTuning tuning_for(Random& random, Defects defects) {
   tuning.background_compaction = false;
   tuning.memtable_bytes = 32 << 10 << random.below(4);
   tuning.block_cache_bytes = 1 << 20;
-  tuning.row_cache_bytes = 16 << 10;  // so that rows come and go
+  tuning.row_cache_bytes = tuning.slice_cache_bytes = 16 << 10;  // so that rows come and go
   tuning.wal_segment_bytes = 16 << 10 << random.below(4);
   tuning.snapshot_after_bytes = 1 << 10 << random.below(4);
   tuning.tokens_per_node = static_cast<uint32_t>(random.between(1, 3));

@@ -52,6 +52,7 @@ class RealDisk final : public Disk {
         [path = full(path), mode]() -> Result<Opened> {
           TRY(std::string name, path);
           TRY(Descriptor descriptor, open_file(name, mode));
+          TRY_STATUS(write_where_told(descriptor.get(), name));
           TRY(uint64_t size, size_of_file(descriptor.get(), name));
           return Opened{std::move(descriptor), size, std::move(name)};
         },

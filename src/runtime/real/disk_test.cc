@@ -96,11 +96,29 @@ TEST_F(RealDiskTest, FullDiskIsNoSpace) {
   }(*disk));
 }
 
-TEST_F(RealDiskTest, ASyncErrorStays) {
-  // A pipe cannot be synced.
-  ASSERT_EQ(mkfifo((folder + "/data/pipe").c_str(), 0600), 0);
+TEST_F(RealDiskTest, AppendsOverwriteWhatWasReserved) {
   run([](Disk& on) -> Task<void> {
-    auto file = std::move(*co_await open(on, "pipe", OpenMode::append));
+    auto file = std::move(*co_await open(on, "file", OpenMode::create));
+    EXPECT_TRUE(co_await append(*file, Bytes("one")));
+    file->reserve(100'000);
+    EXPECT_EQ(file->size(), 3u);
+    EXPECT_TRUE(co_await append(*file, Bytes("two")));
+    EXPECT_TRUE(co_await sync(*file));
+    EXPECT_EQ(*co_await read_at(*file, 0, 100), "onetwo");
+    auto again = std::move(*co_await open(on, "file", OpenMode::read));
+    EXPECT_EQ(again->size(), 100'003u);
+    EXPECT_EQ(*co_await read_at(*again, 4, 4), Bytes("wo\0\0", 4));
+    EXPECT_TRUE(co_await truncate(*file, 4));
+    EXPECT_TRUE(co_await append(*file, Bytes("!")));
+    EXPECT_EQ(*co_await read_at(*again, 0, 100), "onet!");
+  }(*disk));
+}
+
+TEST_F(RealDiskTest, ASyncErrorStays) {
+  // A device cannot be synced.
+  ASSERT_EQ(symlink("/dev/null", (folder + "/data/device").c_str()), 0);
+  run([](Disk& on) -> Task<void> {
+    auto file = std::move(*co_await open(on, "device", OpenMode::append));
     EXPECT_TRUE(co_await append(*file, Bytes("x")));
     EXPECT_FALSE(co_await sync(*file));
     EXPECT_FALSE(co_await append(*file, Bytes("x")));

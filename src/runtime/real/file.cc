@@ -7,7 +7,7 @@ namespace asterism {
 namespace {
 
 struct Operation {
-  enum class Kind : uint8_t { append, read, sync, truncate };
+  enum class Kind : uint8_t { append, reserve, read, sync, truncate };
   Kind kind;
   std::vector<Bytes> pieces;
   uint64_t offset = 0, size = 0;
@@ -58,7 +58,7 @@ struct FileState : std::enable_shared_from_this<FileState> {
     };
     for (OperationPtr& operation : batch) {
       const auto kind = operation->kind;
-      const bool changes_content = kind == Operation::Kind::append || kind == Operation::Kind::truncate;
+      const bool changes_content = kind != Operation::Kind::read && kind != Operation::Kind::sync;
       if (any_sync && changes_content) finish();
       if (kind == Operation::Kind::sync) {
         any_sync = true;
@@ -79,7 +79,9 @@ struct FileState : std::enable_shared_from_this<FileState> {
       return read_file_at(descriptor.get(), operation.offset, operation.size, path);
     if (error) return std::unexpected(*error);
     if (operation.kind == Operation::Kind::append) {
-      TRY_STATUS(write_all(descriptor.get(), operation.pieces, path));
+      TRY_STATUS(write_all_at(descriptor.get(), operation.offset, operation.pieces, path));
+    } else if (operation.kind == Operation::Kind::reserve) {
+      (void)write_zeros_at(descriptor.get(), operation.offset, operation.size, path);
     } else {
       TRY_STATUS(truncate_file(descriptor.get(), operation.size, path));
     }
@@ -121,8 +123,15 @@ class RealFile final : public File {
   }
 
   void append(std::vector<Bytes> pieces, Callback<void> done) override {
+    const uint64_t offset = size_;
     for (const Bytes& piece : pieces) size_ += piece.size();
-    start({.kind = Operation::Kind::append, .pieces = std::move(pieces), .done = without_bytes(std::move(done))});
+    start({.kind = Operation::Kind::append,
+           .pieces = std::move(pieces),
+           .offset = offset,
+           .done = without_bytes(std::move(done))});
+  }
+  void reserve(uint64_t bytes) override {
+    start({.kind = Operation::Kind::reserve, .pieces = {}, .offset = size_, .size = bytes, .done = nullptr});
   }
   void read_at(uint64_t offset, uint64_t size, Callback<Bytes> done) override {
     const uint64_t most = offset >= size_ ? 0 : std::min(size, size_ - offset);

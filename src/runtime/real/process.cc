@@ -14,6 +14,7 @@ extern "C" {
 #include <sys/pidfd.h>  // declares no language linkage in glibc 2.36
 }
 
+#include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <charconv>
@@ -29,30 +30,40 @@ namespace {
 struct ProcessStat {
   ProcessName name;
   char state;
+  bool ending, ended;
 };
 
-/// proc(5): the second field is the program's name in parentheses and may hold anything; the 22nd is the start time.
+/// proc(5): the second field is the program's name in parentheses and may hold anything. The first thread may be a
+/// zombie while others still end, for example behind a sync; until they have, files and sockets stay open.
 std::optional<ProcessStat> stat_of(int pid) {
+  constexpr int first = 3, flags = 9, threads = 20, start_time = 22, pending_signals = 31;
+  constexpr uint64_t flag_exiting = 4;  // PF_EXITING of include/linux/sched.h
   auto text = read_file(fmt::format("/proc/{}/stat", pid));
   if (!text) return std::nullopt;
   size_t at = text->rfind(')');
   if (at == std::string::npos || at + 2 >= text->size()) return std::nullopt;
   at += 2;
-  ProcessStat found{{pid, 0}, (*text)[at]};
-  for (int field = 3; field < 22; ++field) {
+  const char state = (*text)[at];
+  std::array<uint64_t, pending_signals + 1> fields{};
+  for (int field = first + 1; field <= pending_signals; ++field) {
     at = text->find(' ', at);
     if (at == std::string::npos) return std::nullopt;
     ++at;
+    std::from_chars(text->data() + at, text->data() + text->size(), fields[field]);
   }
-  std::from_chars(text->data() + at, text->data() + text->size(), found.name.start_ticks);
-  return found;
+  const bool zombie = state == 'Z' || state == 'X';
+  const bool killed = fields[pending_signals] & (1u << (SIGKILL - 1));
+  return ProcessStat{.name = {pid, fields[start_time]},
+                     .state = state,
+                     .ending = zombie || killed || (fields[flags] & flag_exiting),
+                     .ended = zombie && fields[threads] <= 1};
 }
 
 }  // namespace
 
 std::optional<ProcessName> process_of_pid(int pid) {
   auto found = stat_of(pid);
-  if (!found || found->state == 'Z' || found->state == 'X') return std::nullopt;
+  if (!found || found->ended) return std::nullopt;
   return found->name;
 }
 
@@ -75,6 +86,11 @@ Duration processor_time() {
 }
 
 bool is_alive(const ProcessName& process) { return process_of_pid(process.pid) == process; }
+
+bool is_ending(const ProcessName& process) {
+  auto found = stat_of(process.pid);
+  return found && found->name == process && found->ending && !found->ended;
+}
 
 bool is_stopped(const ProcessName& process) {
   auto found = stat_of(process.pid);

@@ -21,10 +21,12 @@ struct ProcessName {
   bool operator==(const ProcessName&) const = default;
 };
 
-/// None where there is no such process, or only its zombie.
+/// None where there is no such process, or only its zombie: none of its threads, files and sockets is left.
 std::optional<ProcessName> process_of_pid(int pid);
 ProcessName current_process();
 bool is_alive(const ProcessName& process);
+/// Whether it was killed or exits, and is not gone yet. (From outside; best effort.)
+bool is_ending(const ProcessName& process);
 /// Whether it was stopped (SIGSTOP) and has not gone on since.
 bool is_stopped(const ProcessName& process);
 /// Bytes of physical memory that it uses. None where it has ended.

@@ -48,6 +48,21 @@ TEST_F(RealProcessTest, SignalThatEndedAChildIsKnown) {
   EXPECT_EQ(send_signal(child.process, SIGTERM).error().code, ErrorCode::not_found);
 }
 
+TEST_F(RealProcessTest, AProcessLivesUntilItsLastThreadHasEnded) {
+  Child child = shell(
+      "exec python3 -c 'import ctypes, threading, time\n"
+      "threading.Thread(target=time.sleep, args=(100,)).start()\n"
+      "ctypes.CDLL(None).pthread_exit(None)'");
+  EXPECT_FALSE(is_ending(child.process));
+  for (int turns = 0; !is_ending(child.process) && turns < 1000; ++turns) core.run_until([] { return false; }, 10ms);
+  EXPECT_TRUE(is_ending(child.process)) << "its first thread has ended";
+  EXPECT_TRUE(is_alive(child.process));
+  ASSERT_TRUE(send_signal(child.process, SIGKILL));
+  ASSERT_TRUE(wait_for_exit());
+  EXPECT_FALSE(is_alive(child.process));
+  EXPECT_FALSE(is_ending(child.process));
+}
+
 TEST_F(RealProcessTest, LinesComeThroughTheInheritedPipe) {
   Child child = shell("printf 'one\\ntwo\\nrest' >&3", true);
   std::vector<std::string> lines;

@@ -56,17 +56,17 @@ Result<uint64_t> size_of_file(int descriptor, const std::string& path) {
   return static_cast<uint64_t>(status.st_size);
 }
 
-Status write_all(int descriptor, const std::vector<Bytes>& pieces, const std::string& path) {
-  std::vector<iovec> vectors;
-  vectors.reserve(pieces.size());
-  for (const Bytes& piece : pieces)
-    if (!piece.empty()) vectors.push_back({const_cast<char*>(piece.data()), piece.size()});
+/// `write`: writes what it can of so many vectors, of which so many bytes went before.
+template <class Write>
+static Status write_vectors(std::vector<iovec> vectors, const std::string& path, Write&& write) {
   size_t first = 0;
+  uint64_t done = 0;
   while (first < vectors.size()) {
     const int count = static_cast<int>(std::min<size_t>(vectors.size() - first, IOV_MAX));
-    const ssize_t written = retry([&] { return ::writev(descriptor, &vectors[first], count); });
+    const ssize_t written = retry([&] { return write(&vectors[first], count, done); });
     if (written < 0) return failure("write to " + path);
     auto left = static_cast<size_t>(written);
+    done += left;
     while (left > 0) {
       iovec& vector = vectors[first];
       const size_t taken = std::min(left, vector.iov_len);
@@ -77,6 +77,40 @@ Status write_all(int descriptor, const std::vector<Bytes>& pieces, const std::st
     }
   }
   return {};
+}
+
+static std::vector<iovec> vectors_of(const std::vector<Bytes>& pieces) {
+  std::vector<iovec> vectors;
+  vectors.reserve(pieces.size());
+  for (const Bytes& piece : pieces)
+    if (!piece.empty()) vectors.push_back({const_cast<char*>(piece.data()), piece.size()});
+  return vectors;
+}
+
+Status write_all(int descriptor, const std::vector<Bytes>& pieces, const std::string& path) {
+  return write_vectors(vectors_of(pieces), path,
+                       [&](const iovec* vectors, int count, uint64_t) { return ::writev(descriptor, vectors, count); });
+}
+
+Status write_all_at(int descriptor, uint64_t offset, const std::vector<Bytes>& pieces, const std::string& path) {
+  return write_vectors(vectors_of(pieces), path, [&](const iovec* vectors, int count, uint64_t done) {
+    return ::pwritev(descriptor, vectors, count, static_cast<off_t>(offset + done));
+  });
+}
+
+Status write_zeros_at(int descriptor, uint64_t offset, uint64_t size, const std::string& path) {
+  static constexpr char zeros[64 << 10] = {};
+  std::vector<iovec> vectors;
+  for (uint64_t left = size; left > 0; left -= vectors.back().iov_len)
+    vectors.push_back({const_cast<char*>(zeros), std::min<uint64_t>(left, sizeof zeros)});
+  return write_vectors(std::move(vectors), path, [&](const iovec* some, int count, uint64_t done) {
+    return ::pwritev(descriptor, some, count, static_cast<off_t>(offset + done));
+  });
+}
+
+Status write_where_told(int descriptor, const std::string& path) {
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  return status_of(flags < 0 ? flags : ::fcntl(descriptor, F_SETFL, flags & ~O_APPEND), "open " + path);
 }
 
 Result<Bytes> read_file_at(int descriptor, uint64_t offset, uint64_t size, const std::string& path) {

@@ -34,6 +34,11 @@ class Descriptor {
 Result<Descriptor> open_file(const std::string& path, OpenMode mode);
 Result<uint64_t> size_of_file(int descriptor, const std::string& path);
 Status write_all(int descriptor, const std::vector<Bytes>& pieces, const std::string& path);
+/// The same from a place in the file on. The descriptor must not be in the mode of appending.
+Status write_all_at(int descriptor, uint64_t offset, const std::vector<Bytes>& pieces, const std::string& path);
+Status write_zeros_at(int descriptor, uint64_t offset, uint64_t size, const std::string& path);
+/// Ends the mode of appending, in which the system ignores places.
+Status write_where_told(int descriptor, const std::string& path);
 /// Fewer bytes only at the end of the file.
 Result<Bytes> read_file_at(int descriptor, uint64_t offset, uint64_t size, const std::string& path);
 /// fdatasync: contents and size, not times.

@@ -77,6 +77,38 @@ TEST_F(DiskTest, PlantedBugASkippedSyncIsSeen) {
   EXPECT_GT(seen, 10);
 }
 
+TEST_F(DiskTest, ReservedZerosStayBehindWhatIsLost) {
+  size_t torn = 0, zeros = 0;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    Simulation world(seed);
+    Machine& machine = world.add_machine({});
+    machine.start();
+    machine.spawn([](SimDisk& disk) -> Task<void> {
+      auto file = std::move((co_await open(disk, "log", OpenMode::create)).value());
+      (void)co_await sync_directory(disk, "");
+      (void)co_await append(*file, Bytes("synced"));
+      file->reserve(1000);
+      (void)co_await sync(*file);
+      EXPECT_EQ(file->size(), 6u);
+      (void)co_await append(*file, Bytes(700, 'x'));
+      (void)co_await async<void>([](auto) {});
+    }(machine.disk()));
+    world.run_for(1s);
+    machine.crash(Crash::power);
+    machine.disk().store().connect();
+    auto inode = machine.disk().store().find("log");
+    EXPECT_EQ(machine.disk().store().size(**inode), 1006u);
+    const Bytes data = machine.disk().store().read(**inode, 0, UINT64_MAX).value();
+    EXPECT_TRUE(data.starts_with("synced"));
+    EXPECT_EQ(data.size(), 1006u);
+    EXPECT_EQ(data.substr(706), Bytes(300, '\0'));
+    torn += data[6] == 'x' && data[705] != 'x';
+    zeros += data.substr(6) == Bytes(1000, '\0');
+  }
+  EXPECT_GT(torn, 5u);
+  EXPECT_GT(zeros, 5u);
+}
+
 TEST_F(DiskTest, NamesNeedASyncOfTheirFolder) {
   int kept = 0, undone = 0;
   for (uint64_t seed = 0; seed < 100; ++seed) {

@@ -93,7 +93,7 @@ bool FileStore::has_directory(const Names& names, const std::string& path) const
 void FileStore::apply(Names& names, const NameChange& change) {
   const bool current = &names == &names_;
   auto drop = [&](const Ref& inode) {
-    if (current && --inode->links == 0) used_ -= inode->data.size();
+    if (current && --inode->links == 0) used_ -= inode->size();
   };
   if (!change.remove.empty()) {
     if (auto found = names.find(change.remove); found != names.end()) {
@@ -106,7 +106,7 @@ void FileStore::apply(Names& names, const NameChange& change) {
   Ref& place = names[change.add];
   if (place) drop(place);
   place = change.inode;
-  if (current && change.inode->links++ == 0) used_ += change.inode->data.size();
+  if (current && change.inode->links++ == 0) used_ += change.inode->size();
 }
 
 Status FileStore::append(Inode& file, BytesView bytes) {
@@ -115,7 +115,9 @@ Status FileStore::append(Inode& file, BytesView bytes) {
   auto allowed = change(file, "append", bytes.size(), append_errors_);
   if (!allowed && !connected_) return allowed;
   size_t size = bytes.size();
-  const uint64_t room = options_.capacity_bytes > used_ ? options_.capacity_bytes - used_ : 0;
+  const uint64_t before = file.size();
+  const uint64_t room =
+      (options_.capacity_bytes > used_ ? options_.capacity_bytes - used_ : 0) + before - file.data.size();
   if (size > room) {
     ++counters_.no_space;
     size = room;
@@ -123,8 +125,17 @@ Status FileStore::append(Inode& file, BytesView bytes) {
   }
   if (!allowed && size > 0) size = hash_combine(file.identity, file.operations) % (size + 1);
   file.data.append(bytes.substr(0, size));
-  if (file.links > 0) used_ += size;
+  if (file.links > 0) used_ += file.size() - before;
   return allowed;
+}
+
+void FileStore::reserve(Inode& file, uint64_t end) {
+  std::lock_guard lock(mutex_);
+  const uint64_t before = file.size();
+  if (end <= before || used_ + (end - before) > options_.capacity_bytes) return;
+  if (!change(file, "reserve", end, 0)) return;
+  file.reserved_end = end;
+  if (file.links > 0) used_ += end - before;
 }
 
 Result<Bytes> FileStore::read(Inode& file, uint64_t offset, uint64_t size) {
@@ -136,8 +147,10 @@ Result<Bytes> FileStore::read(Inode& file, uint64_t offset, uint64_t size) {
     ++counters_.errors;
     return fail(ErrorCode::io, "injected failure of read");
   }
-  if (offset >= file.data.size()) return Bytes();
-  return file.data.substr(offset, size);
+  Bytes bytes = offset < file.data.size() ? file.data.substr(offset, size) : Bytes();
+  const uint64_t end = offset + std::min(size, file.size() - std::min(offset, file.size()));
+  if (end > offset + bytes.size()) bytes.resize(end - offset);
+  return bytes;
 }
 
 Status FileStore::sync(Inode& file) {
@@ -155,6 +168,7 @@ Status FileStore::sync(Inode& file) {
   }
   if (file.poisoned) return {};
   file.clean = file.data.size();
+  file.clean_reserved_end = file.reserved_end;
   file.saved_tail.clear();
   return {};
 }
@@ -167,14 +181,15 @@ Status FileStore::truncate(Inode& file, uint64_t size) {
     file.saved_tail = file.data.substr(size, file.clean - size) + file.saved_tail;
     file.clean = size;
   }
-  if (file.links > 0) used_ -= file.data.size() - size;
+  if (file.links > 0) used_ -= file.size() - size;
   file.data.resize(size);
+  file.reserved_end = 0;
   return {};
 }
 
 uint64_t FileStore::size(const Inode& file) {
   std::lock_guard lock(mutex_);
-  return file.data.size();
+  return file.size();
 }
 
 Status FileStore::rename(const std::string& from, const std::string& to) {
@@ -254,7 +269,7 @@ Result<std::vector<DirectoryEntry>> FileStore::list(const std::string& path) {
   for (auto each = names_.lower_bound(prefix); each != names_.end() && each->first.starts_with(prefix); ++each) {
     const std::string name = each->first.substr(prefix.size());
     if (name.empty() || name.find('/') != std::string::npos) continue;
-    entries.push_back({name, each->second->directory ? 0 : each->second->data.size(), each->second->directory});
+    entries.push_back({name, each->second->directory ? 0 : each->second->size(), each->second->directory});
   }
   return entries;
 }
@@ -311,6 +326,8 @@ void FileStore::tear(Inode& file) {
     }
   }
   counters_.bytes_lost += before > file.data.size() ? before - file.data.size() : 0;
+  if (file.reserved_end != file.clean_reserved_end && random_.chance(0.5)) file.reserved_end = file.clean_reserved_end;
+  file.clean_reserved_end = file.reserved_end;
   file.saved_tail.clear();
   file.clean = file.data.size();
   file.poisoned = false;
@@ -341,7 +358,7 @@ void FileStore::lose_power() {
   for (auto& [path, inode] : names_) {
     if (!done.insert(inode.get()).second) continue;
     tear(*inode);
-    used_ += inode->data.size();
+    used_ += inode->size();
     inode->links = 0;
   }
   for (auto& [path, inode] : names_) ++inode->links;

@@ -6,7 +6,8 @@
 //    be gone, or be torn: a prefix is there, and of the sectors (512 bytes) after it each may hold its bytes, zeros
 //    (the size was written before the data) or, rarely, garbage. File systems promise nothing else.
 // 2. Synced bytes never change and never vanish. The sector on the border between synced and unsynced bytes keeps its
-//    synced part: drives write sectors whole or not at all.
+//    synced part: drives write sectors whole or not at all. Zeros that were reserved behind the data and synced stay,
+//    and are what is left where appended bytes are gone.
 // 3. A truncation that was not synced may be undone: the old synced tail is back and what was appended later is gone.
 // 4. A name that was created, renamed or removed without a later sync of its folder may be undone. Changes in one
 //    folder survive as a prefix in the order in which they were made, as in every journaling file system, and a rename
@@ -24,6 +25,7 @@
 // planted (set_sync_skipped), to show that a checker sees it.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,12 +59,16 @@ struct Inode {
   /// The first `clean` bytes are durable, followed by `saved_tail` where a truncation was not synced.
   uint64_t clean = 0;
   Bytes saved_tail;
+  /// Up to here the file has zeros behind its data, and up to there durably.
+  uint64_t reserved_end = 0, clean_reserved_end = 0;
   bool directory = false;
   bool poisoned = false;  // a sync failed: later syncs write nothing of what was there
   bool damaged = false;   // a bit of it was flipped
   uint64_t operations = 0;
   uint64_t identity = 0;
   uint32_t links = 0;
+
+  uint64_t size() const { return std::max<uint64_t>(data.size(), reserved_end); }
 };
 
 /// A path is "" for the root or "a/b/c". All calls take effect at once and may come from RocksDB's threads as well;
@@ -78,6 +84,8 @@ class FileStore {
   /// Makes a file; fails where the name exists, unless `replace`.
   Result<Ref> create(const std::string& path, bool replace);
   Status append(Inode& file, BytesView bytes);
+  /// Zeros up to `end`, which appends overwrite; none where the disk has no room for them.
+  void reserve(Inode& file, uint64_t end);
   Result<Bytes> read(Inode& file, uint64_t offset, uint64_t size);
   Status sync(Inode& file);
   Status truncate(Inode& file, uint64_t size);
@@ -100,7 +108,8 @@ class FileStore {
   void connect();
   /// Lets `operations` more changes happen, then disconnects: the power fails inside a larger piece of work.
   void disconnect_after(uint64_t operations);
-  /// Flips bits of the byte at `offset`. Errors: not_found, invalid_argument beyond the end.
+  /// Flips bits of the byte at `offset`; behind the data only while nobody appends to the file. Errors: not_found,
+  /// invalid_argument beyond the end.
   Status corrupt(const std::string& path, uint64_t offset, uint8_t mask = 0x10);
   /// Flips one bit of a random byte of a random file whose path starts with `prefix`. Returns "path:offset", or "".
   std::string flip_random_byte(Random& random, const std::string& prefix = "");

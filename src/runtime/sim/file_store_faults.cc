@@ -11,6 +11,7 @@ Status FileStore::corrupt(const std::string& path, uint64_t offset, uint8_t mask
   if (found == names_.end() || found->second->directory)
     return fail(ErrorCode::not_found, "there is no file '{}'", path);
   Bytes& data = found->second->data;
+  if (offset >= data.size() && offset < found->second->reserved_end) data.resize(offset + 1);
   if (offset >= data.size()) return fail(ErrorCode::invalid_argument, "'{}' has {} bytes", path, data.size());
   data[offset] = static_cast<char>(data[offset] ^ mask);
   found->second->damaged = true;

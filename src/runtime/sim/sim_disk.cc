@@ -48,6 +48,16 @@ class SimFile final : public File {
         },
         std::move(done));
   }
+  void reserve(uint64_t bytes) override {
+    ASSERT(writable_);
+    disk_.submit<void>(
+        queue_, SimDisk::Cost::append, bytes,
+        [&store = disk_.store_, inode = inode_, end = size_ + bytes]() -> Status {
+          store.reserve(*inode, end);
+          return {};
+        },
+        [](const Status&) {});
+  }
   void read_at(uint64_t offset, uint64_t size, Callback<Bytes> done) override {
     disk_.submit<Bytes>(
         queue_, SimDisk::Cost::read, size,
