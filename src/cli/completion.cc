@@ -58,7 +58,9 @@ std::string bash_script(const std::vector<Words>& commands) {
                      fmt::join(file_options, "|")) +
          "  esac\n" + cases_of(commands) +
          "  COMPREPLY=($(compgen -W \"$found\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
-         "  case $command in import|export) COMPREPLY+=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")) ;; esac\n"
+         "  case $command in\n"
+         "    import|export|restore) COMPREPLY+=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n"
+         "  esac\n"
          "}\n"
          "complete -F _asterism asterism ./asterism";
 }
@@ -98,7 +100,7 @@ std::string fish_script(const std::vector<Words>& commands) {
                             : takes_file(option) ? " -r -F"
                                                  : "");
   }
-  script += "\ncomplete -c asterism -n '__fish_seen_subcommand_from import export' -F";
+  script += "\ncomplete -c asterism -n '__fish_seen_subcommand_from import export restore' -F";
   return script;
 }
 

@@ -21,6 +21,9 @@ int main(int count, char** arguments) {
   add_cql(app, chosen);
   add_import(app, chosen);
   add_export(app, chosen);
+  add_snapshot(app, chosen);
+  add_restore(app, chosen);
+  add_bench(app, chosen);
   add_test(app, chosen);
   add_sim(app, chosen);
   add_version(app, chosen);

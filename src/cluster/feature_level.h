@@ -12,7 +12,7 @@ namespace asterism {
 using FeatureLevel = uint32_t;
 
 inline constexpr FeatureLevel first_feature_level = 1;
-/// Section cluster's commands `set` and `move_tokens`; RPC `shard_sizes`.
+/// Section cluster's commands `set` and `move_tokens`; RPCs `shard_sizes`, `write_all` and `node_snapshot`.
 inline constexpr FeatureLevel balance_feature_level = 2;
 inline constexpr FeatureLevel newest_feature_level = balance_feature_level;
 

@@ -156,13 +156,40 @@ static RequestFailure unavailable(Consistency consistency, uint32_t required, ui
 
 // Writes.
 
+/// One mutation, or several of one shard.
+struct Coordinator::Writes {
+  Bytes one;
+  std::vector<Bytes> many;
+
+  int64_t token() const { return MutationView::token_of(many.empty() ? one : many.front()); }
+  /// Whether all of it belongs to the shard.
+  bool within(const Shard& shard) const {
+    return std::ranges::all_of(
+        many, [&](const Bytes& mutation) { return shard.range.contains(MutationView::token_of(mutation)); });
+  }
+  static Task<Status> own(ReplicaService& replicas, const RequestView& view, const Writes& writes, Instant deadline) {
+    return writes.many.empty() ? replicas.write(view, writes.one, deadline)
+                               : replicas.write_all(view, writes.many, deadline);
+  }
+  static Task<Result<Bytes>> send(Rpc& rpc, NodeId to, const RequestView& view, const Writes& writes,
+                                  Instant deadline) {
+    if (writes.many.empty())
+      return rpc.call(to, rpc_method::write, ReplicaService::encode_write(view, writes.one), deadline);
+    return rpc.call(to, rpc_method::write_all, ReplicaService::encode_write_all(view, writes.many), deadline,
+                    RpcPriority::bulk);
+  }
+  static Task<Status> hint(Hints& hints, NodeId target, const Writes& writes) {
+    return writes.many.empty() ? hints.store(target, writes.one) : hints.store_all(target, writes.many);
+  }
+};
+
 struct Coordinator::WriteState : Tally {
   bool hint_counts = false;  // ANY
   /// This node's own copy is awaited where it would answer a read of the same level: who writes and then reads here
   /// finds what he wrote, although another replica was faster.
   bool own_awaited = false;
   RequestView view;
-  Bytes mutation;
+  Writes writes;
   Instant deadline;
 
   bool decided() const { return (reached() && !own_awaited) || hopeless(); }
@@ -171,17 +198,17 @@ struct Coordinator::WriteState : Tally {
 Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts) {
   Status written;
   if (node == options_.self) {
-    written = co_await with_deadline(state->deadline, replicas_.write(state->view, state->mutation, state->deadline));
+    written =
+        co_await with_deadline(state->deadline, Writes::own(replicas_, state->view, state->writes, state->deadline));
   } else if (!liveness_.up(node)) {
     written = fail(ErrorCode::unavailable, "node {} is down", node);
   } else {
-    auto reply = co_await rpc_.call(node, rpc_method::write, ReplicaService::encode_write(state->view, state->mutation),
-                                    state->deadline);
+    auto reply = co_await Writes::send(rpc_, node, state->view, state->writes, state->deadline);
     if (!reply) written = fail(reply.error());
   }
   const bool hint = !written && written.error().code != ErrorCode::not_found && node != options_.self;
   if (hint && state->hint_counts) {
-    if (Status hinted = co_await hints_.store(node, state->mutation); hinted) written = {};
+    if (Status hinted = co_await Writes::hint(hints_, node, state->writes); hinted) written = {};
   }
   if (counts) {
     state->answered(node, written.has_value());
@@ -189,14 +216,16 @@ Task<void> Coordinator::write_to(std::shared_ptr<WriteState> state, NodeId node,
     if (node == options_.self) state->own_awaited = false;
     if (state->decided()) state->changed.wake_all();
   }
-  if (hint && !state->hint_counts) co_await hints_.store(node, state->mutation);
+  if (hint && !state->hint_counts) co_await Writes::hint(hints_, node, state->writes);
 }
 
-Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& mutation, int64_t token,
-                                           Consistency consistency, Instant deadline, bool& retry) {
+Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Writes& writes, Consistency consistency,
+                                           Instant deadline, bool& retry) {
   retry = false;
-  auto routed = route(table->keyspace, token, consistency, true);
+  auto routed = route(table->keyspace, writes.token(), consistency, true);
   if (!routed) co_return std::unexpected(failure_of(routed.error()));
+  if (const Shard* shard = cluster_.shard(routed->view.shards.front().first); !writes.within(*shard))
+    co_return std::unexpected(failure(RequestFailure::Kind::timeout, "the shards have changed"));
   const Requirement& requirement = routed->requirement;
   const uint32_t alive = count_up(requirement.counted, liveness_);
   if (alive < requirement.required) co_return std::unexpected(unavailable(consistency, requirement.required, alive));
@@ -204,7 +233,7 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   if (next_alive < requirement.next_required)
     co_return std::unexpected(unavailable(consistency, requirement.next_required, next_alive));
   if (requirement.only(options_.self)) {
-    Status written = co_await with_deadline(deadline, replicas_.write(routed->view, mutation, deadline));
+    Status written = co_await with_deadline(deadline, Writes::own(replicas_, routed->view, writes, deadline));
     if (written) co_return Served<void>{};
     Tally one;
     one.now.required = 1;
@@ -221,7 +250,7 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   const std::vector<NodeId> counted = requirement.all_counted();
   for (NodeId node : counted) state->asked(node);
   state->view = std::move(routed->view);
-  state->mutation = mutation;
+  state->writes = writes;
   state->deadline = deadline;
   for (NodeId node : counted) tasks_.spawn(write_to(state, node, true));
   for (NodeId node : requirement.others) tasks_.spawn(write_to(state, node, false));
@@ -234,19 +263,34 @@ Task<Served<void>> Coordinator::write_once(const TablePtr& table, const Bytes& m
   co_return std::unexpected(std::move(failed));
 }
 
+static RequestFailure too_large(const Bytes& mutation) {
+  return failure(RequestFailure::Kind::invalid,
+                 fmt::format("Mutation of {} bytes is too large for the maximum size of {}", mutation.size(),
+                             Mutation::max_bytes));
+}
+
 Task<Served<void>> Coordinator::write_encoded(TablePtr table, Bytes mutation, Consistency consistency,
                                               Instant deadline) {
-  ++counters_.writes;
+  return write_until(std::move(table), {std::move(mutation), {}}, consistency, deadline);
+}
+
+Task<Served<void>> Coordinator::write_versions(TablePtr table, std::vector<Bytes> mutations, Consistency consistency,
+                                               Instant deadline) {
+  ASSERT(!mutations.empty());
+  return write_until(std::move(table), {{}, std::move(mutations)}, consistency, deadline);
+}
+
+/// Again where the shards changed meanwhile.
+Task<Served<void>> Coordinator::write_until(TablePtr table, Writes writes, Consistency consistency, Instant deadline) {
+  counters_.writes += std::max<size_t>(1, writes.many.size());
   auto permit = requests_.try_acquire();
   if (!permit) co_return std::unexpected(failure(RequestFailure::Kind::overloaded, "too many requests are under way"));
-  if (mutation.size() > Mutation::max_bytes)
-    co_return std::unexpected(failure(RequestFailure::Kind::invalid,
-                                      fmt::format("Mutation of {} bytes is too large for the maximum size of {}",
-                                                  mutation.size(), Mutation::max_bytes)));
-  const int64_t token = MutationView::token_of(mutation);
+  if (writes.one.size() > Mutation::max_bytes) co_return std::unexpected(too_large(writes.one));
+  for (const Bytes& mutation : writes.many)
+    if (mutation.size() > Mutation::max_bytes) co_return std::unexpected(too_large(mutation));
   for (bool sent_before = false;; sent_before = true) {
     bool retry = false;
-    auto served = co_await write_once(table, mutation, token, consistency, deadline, retry);
+    auto served = co_await write_once(table, writes, consistency, deadline, retry);
     if (served) co_return served;
     // Replicas got an earlier attempt, and may have taken it.
     if (sent_before && served.error().kind == RequestFailure::Kind::unavailable)

@@ -37,6 +37,12 @@ class Coordinator final : public TableService {
                                Instant deadline) override;
   Task<Served<ReadPage>> read(TablePtr table, ReadCommand command, Consistency consistency, Instant deadline) override;
 
+  /// Versions of rows as another cluster or an earlier life of this one had them: encoded mutations of one table, which
+  /// have been checked (MutationView::decode), at least one, and whose tokens lie in one shard. Otherwise as write().
+  /// Fails as a timeout where the shards change meanwhile: find them anew then, and write all of it again.
+  Task<Served<void>> write_versions(TablePtr table, std::vector<Bytes> mutations, Consistency consistency,
+                                    Instant deadline);
+
   /// A node that is about to leave takes no more logged batches, neither its own nor to keep.
   void refuse_batches(bool refuse) { batches_.refuse(refuse); }
   /// Whether logged batches, of other nodes too, wait here to be finished. Errors: those of the store.
@@ -56,8 +62,10 @@ class Coordinator final : public TableService {
   void spoil(Requirement& requirement) const;
   RequestView view_of(const std::vector<const Shard*>& shards) const;
 
-  Task<Served<void>> write_once(const TablePtr& table, const Bytes& mutation, int64_t token, Consistency consistency,
-                                Instant deadline, bool& retry);
+  struct Writes;
+  Task<Served<void>> write_once(const TablePtr& table, const Writes& writes, Consistency consistency, Instant deadline,
+                                bool& retry);
+  Task<Served<void>> write_until(TablePtr table, Writes writes, Consistency consistency, Instant deadline);
   Task<void> write_to(std::shared_ptr<WriteState> state, NodeId node, bool counts);
   Task<Served<void>> write_encoded(TablePtr table, Bytes mutation, Consistency consistency, Instant deadline);
   Task<bool> write_from_batch(Bytes mutation);

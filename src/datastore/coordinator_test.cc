@@ -467,6 +467,68 @@ TEST(ReplicaService, RequestsOfAnotherEpochAreRefused) {
   }
 }
 
+/// Keys whose tokens lie in one shard.
+std::vector<std::string> neighbours(Cluster& cluster, size_t count) {
+  std::vector<std::string> keys;
+  const Shard* shard = cluster.node(0).cluster.find("ks", Cluster::token("n0"));
+  for (int i = 0; keys.size() < count; ++i)
+    if (const std::string key = fmt::format("n{}", i); shard->range.contains(Cluster::token(key))) keys.push_back(key);
+  return keys;
+}
+
+Bytes version_of(const std::string& key, const std::string& value, int64_t written_us) {
+  Mutation mutation(16, Cluster::token(key), key);
+  Row row;
+  Cell cell;
+  cell.column = 2;
+  cell.timestamp_us = written_us;
+  cell.value = value;
+  row.cells.push_back(cell);
+  mutation.add_row("", row);
+  return std::move(mutation).take();
+}
+
+Served<void> write_versions(Cluster& cluster, size_t at, std::vector<Bytes> versions, Consistency level) {
+  Services& node = cluster.node(at);
+  return cluster.run(at, node.coordinator.write_versions(node.schema.table("ks", "t"), std::move(versions), level,
+                                                         cluster.machine(at).executor().now() + 2s));
+}
+
+TEST(Coordinator, VersionsOfRowsKeepTheirTimestampsAndReachReplicasThatWereDown) {
+  Cluster cluster;
+  const auto keys = neighbours(cluster, 50);
+  cluster.clock = 1000;
+  ASSERT_TRUE(cluster.write(0, keys[0], "newer", Consistency::all));
+  cluster.down(2);
+  std::vector<Bytes> versions;
+  for (const std::string& key : keys) versions.push_back(version_of(key, "restored", 500));
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(write_versions(cluster, 0, versions, Consistency::quorum));
+  EXPECT_EQ(cluster.read(1, keys[0], Consistency::quorum).value(), "newer");
+  EXPECT_EQ(cluster.read(1, keys[49], Consistency::quorum).value(), "restored");
+  auto refused = write_versions(cluster, 0, versions, Consistency::all);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, RequestFailure::Kind::unavailable);
+  cluster.machine(2).start();
+  cluster.settle();
+  EXPECT_TRUE(cluster.simulation.run_until([&] { return cluster.node(0).hints.waiting() == 0; }, 60s));
+  EXPECT_TRUE(cluster.equal());
+  EXPECT_TRUE(cluster.stores(2, keys[49]));
+}
+
+TEST(Coordinator, VersionsOfSeveralShardsAreRefusedAtOnce) {
+  Cluster cluster;
+  const auto keys = neighbours(cluster, 2);
+  std::vector<Bytes> versions{version_of(keys[0], "v", 1)};
+  const Shard* shard = cluster.node(0).cluster.find("ks", Cluster::token(keys[0]));
+  for (int i = 0; versions.size() < 2; ++i)
+    if (const std::string key = fmt::format("x{}", i); !shard->range.contains(Cluster::token(key)))
+      versions.push_back(version_of(key, "v", 1));
+  auto refused = write_versions(cluster, 0, versions, Consistency::one);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, RequestFailure::Kind::timeout);
+  EXPECT_FALSE(cluster.stores(0, keys[0]));
+}
+
 TEST(Mover, AShardThatMovesIsWrittenTwiceAndReadWhereItWas) {
   Cluster cluster(31, std::nullopt, 2);
   cluster.add_third();

@@ -65,27 +65,38 @@ uint64_t Hints::waiting() const {
 }
 
 Task<Status> Hints::store(NodeId target, Bytes mutation) {
+  std::vector<Bytes> one;
+  one.push_back(std::move(mutation));
+  co_return co_await store_all(target, std::move(one));
+}
+
+Task<Status> Hints::store_all(NodeId target, std::vector<Bytes> mutations) {
   if (options_.defects.has(Defect::drop_hint)) co_return Status{};
   if (refusing_) co_return fail(ErrorCode::unavailable, "this node leaves the cluster");
-  if (bytes_ + mutation.size() > options_.max_bytes) {
-    ++counters_.dropped;
+  uint64_t bytes = 0;
+  for (const Bytes& mutation : mutations) bytes += mutation.size() + sizeof(uint64_t);
+  const size_t count = mutations.size();
+  if (bytes_ + bytes > options_.max_bytes) {
+    counters_.dropped += count;
     co_return fail(ErrorCode::overloaded, "too many hints wait");
   }
-  Bytes value;
-  ByteWriter out(value);
-  out.u64_le(static_cast<uint64_t>(executor_.clock().wall_now().us));
-  out.raw(mutation);
-  bytes_ += value.size();
-  ++targets_[target].waiting;
-  ++counters_.stored;
   std::vector<Replica::Change> changes;
-  changes.push_back({key(target, next_sequence_++), std::move(value)});
-  const size_t value_bytes = changes.front().value->size();
+  changes.reserve(count);
+  for (const Bytes& mutation : mutations) {
+    Bytes value;
+    ByteWriter out(value);
+    out.u64_le(static_cast<uint64_t>(executor_.clock().wall_now().us));
+    out.raw(mutation);
+    changes.push_back({key(target, next_sequence_++), std::move(value)});
+  }
+  bytes_ += bytes;
+  targets_[target].waiting += count;
+  counters_.stored += count;
   Status stored = co_await replica_.write_own(std::move(changes));
   if (!stored) {
-    bytes_ -= value_bytes;
-    --targets_[target].waiting;
-    ++counters_.dropped;
+    bytes_ -= bytes;
+    targets_[target].waiting -= count;
+    counters_.dropped += count;
   }
   news_.wake_all();
   co_return stored;

@@ -27,6 +27,8 @@ class Hints {
   Status start();
   /// Completes when the hint is durable here.
   Task<Status> store(NodeId target, Bytes mutation);
+  /// The same for several at once.
+  Task<Status> store_all(NodeId target, std::vector<Bytes> mutations);
   /// A node that is about to leave takes no more hints: store() fails.
   void refuse(bool refuse) { refusing_ = refuse; }
 

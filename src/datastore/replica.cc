@@ -14,6 +14,17 @@ enum class ReplicaRecord : uint8_t {
 constexpr size_t apply_batch_bytes = 1 << 20;
 constexpr size_t wal_segments_kept = 3;
 
+MergeFunction merge_function() {
+  return
+      [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands, Bytes& merged) {
+        std::vector<BytesView> versions;
+        versions.reserve(operands.size() + 1);
+        if (existing) versions.push_back(*existing);
+        versions.insert(versions.end(), operands.begin(), operands.end());
+        return merge_versions(key, versions, merged).has_value();
+      };
+}
+
 Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log)
     : options_(options),
       store_(store),
@@ -58,6 +69,31 @@ Task<Status> Replica::start(WriteAheadLog& wal) {
 Task<Status> Replica::write(Bytes mutation) {
   ++counters_.writes;
   co_return co_await append(static_cast<uint8_t>(ReplicaRecord::mutation), std::move(mutation));
+}
+
+Task<Status> Replica::write_all(std::vector<Bytes> mutations) {
+  if (mutations.empty()) co_return failure_ ? Status(fail(*failure_)) : Status();
+  if (failure_) co_return fail(*failure_);
+  uint64_t bytes = 0;
+  for (const Bytes& mutation : mutations) bytes += mutation.size();
+  if (pending_bytes_ > 0 && pending_bytes_ + bytes > options_.max_pending_bytes)
+    co_return fail(ErrorCode::overloaded, "too many writes wait for the disk");
+  counters_.writes += mutations.size();
+  Status appended;
+  for (Bytes& mutation : mutations) {
+    const auto position = wal_->append(replica_owner, static_cast<uint8_t>(ReplicaRecord::mutation), mutation);
+    if (!position) {
+      appended = fail(position.error());
+      break;
+    }
+    pending_bytes_ += mutation.size();
+    pending_.push_back({*position, static_cast<uint8_t>(ReplicaRecord::mutation), std::move(mutation), {}});
+  }
+  OneShot<void> done;
+  if (appended) pending_.back().done = done.sender();
+  expect_durable();
+  if (!appended) co_return appended;
+  co_return co_await done.receive();
 }
 
 // Payload of an own record: for each change u8 1 (put) or 0 (remove), key, and value where put.

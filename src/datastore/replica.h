@@ -23,6 +23,9 @@ inline constexpr ShardId replica_owner{UINT64_MAX};
 /// Tables with a number below Schema's first are the store's own.
 inline constexpr uint32_t hints_table = 1, batches_table = 2, facts_table = 3;
 
+/// How a store of tables merges versions of what lies under one key.
+MergeFunction merge_function();
+
 struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet, or one write; else overloaded
   uint64_t max_result_bytes = 1 << 20;    // of one answer
@@ -60,6 +63,8 @@ class Replica {
   /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
   /// Errors: overloaded (nothing was done), too_large, or what broke the log.
   Task<Status> write(Bytes mutation);
+  /// The same for several, in their order: completes when all of them are. Errors: likewise; some may have been done.
+  Task<Status> write_all(std::vector<Bytes> mutations);
   /// The same for keys of the store's own tables: puts, or removes where the value is absent.
   struct Change {
     Bytes key;

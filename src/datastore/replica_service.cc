@@ -5,6 +5,7 @@
 namespace asterism::datastore {
 
 constexpr size_t max_shards_in_request = 4096;
+constexpr size_t max_bytes_at_once = 2 * Mutation::max_bytes;
 
 void RequestView::encode(ByteWriter& out) const {
   out.varint(metadata_index);
@@ -32,6 +33,7 @@ ReplicaService::ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata,
                                const Schema& schema, Replica& replica, Defects defects)
     : self_(self), metadata_(metadata), cluster_(cluster), schema_(schema), replica_(replica), defects_(defects) {
   rpc.handle(rpc_method::write, [this](RpcRequest request) { return serve_write(std::move(request)); });
+  rpc.handle(rpc_method::write_all, [this](RpcRequest request) { return serve_write_all(std::move(request)); });
   rpc.handle(rpc_method::read, [this](RpcRequest request) { return serve_read(std::move(request)); });
 }
 
@@ -41,6 +43,17 @@ Bytes ReplicaService::encode_write(const RequestView& view, BytesView mutation) 
   ByteWriter out(bytes);
   view.encode(out);
   out.raw(mutation);
+  return bytes;
+}
+
+Bytes ReplicaService::encode_write_all(const RequestView& view, const std::vector<Bytes>& mutations) {
+  size_t size = 32;
+  for (const Bytes& mutation : mutations) size += mutation.size() + 4;
+  Bytes bytes;
+  bytes.reserve(size);
+  ByteWriter out(bytes);
+  view.encode(out);
+  for (const Bytes& mutation : mutations) out.sized(mutation);
   return bytes;
 }
 
@@ -130,6 +143,19 @@ Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Inst
   co_return co_await replica_.write(std::move(mutation));
 }
 
+Task<Status> ReplicaService::write_all(const RequestView& view, std::vector<Bytes> mutations, Instant deadline) {
+  if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
+  CO_TRY_STATUS(check(view, &Shard::holds));
+  uint32_t checked = 0;  // no table has this number
+  for (const Bytes& mutation : mutations) {
+    const uint32_t table = MutationView::table_of(mutation);
+    if (table != checked && schema_.table(table) == nullptr)
+      co_return fail(ErrorCode::not_found, "the table was dropped");
+    checked = table;
+  }
+  co_return co_await replica_.write_all(std::move(mutations));
+}
+
 Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
   if (metadata_.applied_index() < fence_)
     return fail(ErrorCode::unavailable, "node {} has forgotten some of the metadata", self_);
@@ -156,6 +182,23 @@ Task<Result<Bytes>> ReplicaService::serve_write(RpcRequest request) {
     co_return fail(ErrorCode::too_large, "a mutation of {} bytes", in.rest().size());
   CO_TRY(const MutationView checked, MutationView::decode(in.rest()));
   CO_TRY_STATUS(co_await write(view, Bytes(in.rest()), request.deadline));
+  co_return Bytes{};
+}
+
+Task<Result<Bytes>> ReplicaService::serve_write_all(RpcRequest request) {
+  ByteReader in(request.payload);
+  CO_TRY(const RequestView view, RequestView::decode(in));
+  if (in.remaining() > max_bytes_at_once) co_return fail(ErrorCode::too_large, "{} bytes of mutations", in.remaining());
+  std::vector<Bytes> mutations;
+  while (!in.at_end()) {
+    const BytesView mutation = in.sized();
+    if (mutation.size() > Mutation::max_bytes)
+      co_return fail(ErrorCode::too_large, "a mutation of {} bytes", mutation.size());
+    CO_TRY(const MutationView checked, MutationView::decode(mutation));
+    mutations.emplace_back(mutation);
+  }
+  if (in.failed()) co_return fail(ErrorCode::corrupt, "a write between replicas is malformed");
+  CO_TRY_STATUS(co_await write_all(view, std::move(mutations), request.deadline));
   co_return Bytes{};
 }
 

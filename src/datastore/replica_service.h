@@ -19,6 +19,7 @@ inline constexpr RpcMethod hint = 104;
 inline constexpr RpcMethod keep_batch = 105;
 inline constexpr RpcMethod forget_batch = 106;
 inline constexpr RpcMethod shard_sizes = 107;
+inline constexpr RpcMethod write_all = 108;
 }  // namespace rpc_method
 
 /// What a request believes of the cluster. A replica waits until it knows as much, and refuses where the shards have
@@ -43,6 +44,8 @@ class ReplicaService {
   /// Without the network, for requests that this node coordinates itself, with a mutation that this node made or
   /// checked. Errors beside those of the replica: wrong_epoch, not_found (the table is gone), timeout.
   Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
+  /// The same for several of one shard.
+  Task<Status> write_all(const RequestView& view, std::vector<Bytes> mutations, Instant deadline);
   /// The encoded result, or its digest in 8 bytes.
   Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
   /// The encoded result at once, for a request of this node whose view of the cluster is this node's.
@@ -63,6 +66,7 @@ class ReplicaService {
   Task<Status> admit(const RequestView& view, Instant deadline);
 
   static Bytes encode_write(const RequestView& view, BytesView mutation);
+  static Bytes encode_write_all(const RequestView& view, const std::vector<Bytes>& mutations);
   static Bytes encode_read(const RequestView& view, const ReadCommand& command, bool digest_only);
 
  private:
@@ -74,6 +78,7 @@ class ReplicaService {
   Task<Status> store_fence(uint64_t index);
   Status check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const;
   Task<Result<Bytes>> serve_write(RpcRequest request);
+  Task<Result<Bytes>> serve_write_all(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);
 
   NodeId self_;

@@ -394,6 +394,23 @@ Status Schema::restore(BytesView snapshot) {
 
 static Bytes serialized(const pb::SchemaCommand& command) { return command.SerializeAsString(); }
 
+Status Schema::check_creation(BytesView command) {
+  pb::SchemaCommand parsed;
+  const bool read = parsed.ParseFromArray(command.data(), static_cast<int>(command.size()));
+  if (read && parsed.has_create_keyspace()) {
+    Keyspace keyspace = from_proto(parsed.create_keyspace());
+    if (keyspace.name.empty()) return fail(ErrorCode::invalid_argument, "a keyspace without a name");
+    return check_replication(keyspace.replication);
+  }
+  if (read && parsed.has_create_table()) {
+    TRY(const Table table, from_proto(parsed.create_table()));
+    if (table.id.size() != 16 || table.name.empty() || table.partition_key_size() == 0)
+      return fail(ErrorCode::invalid_argument, "a table without name, id or partition key");
+    return {};
+  }
+  return fail(ErrorCode::invalid_argument, "it makes neither a keyspace nor a table");
+}
+
 Bytes Schema::create_keyspace(const Keyspace& keyspace) {
   pb::SchemaCommand command;
   to_proto(keyspace, *command.mutable_create_keyspace());

@@ -114,6 +114,9 @@ class Schema final : public MetadataSection {
   static Bytes create_table(const Table& table);
   static Bytes alter_table(const AlterTableCommand& command);
   static Bytes drop_table(const std::string& keyspace, const std::string& name);
+  /// Whether it is a command that makes a keyspace or a table, and nothing else. Errors: invalid_argument, with what
+  /// is wrong with it.
+  static Status check_creation(BytesView command);
   static Bytes truncate(const std::string& keyspace, const std::string& name);
 
  private:

@@ -170,6 +170,21 @@ TEST(Schema, SnapshotsRestoreEverything) {
   }
 }
 
+TEST(Schema, CreationsAreToldFromOtherCommands) {
+  Keyspace keyspace;
+  keyspace.name = "ks";
+  keyspace.replication = {{"class", "SimpleStrategy"}, {"replication_factor", "1"}};
+  EXPECT_TRUE(Schema::check_creation(Schema::create_keyspace(keyspace)));
+  EXPECT_TRUE(Schema::check_creation(Schema::create_table(table("t"))));
+  Table nameless = table("");
+  EXPECT_FALSE(Schema::check_creation(Schema::create_table(nameless)));
+  keyspace.replication["replication_factor"] = "many";
+  EXPECT_FALSE(Schema::check_creation(Schema::create_keyspace(keyspace)));
+  for (const Bytes& other : {Schema::drop_keyspace("ks"), Schema::drop_table("ks", "t"), Schema::truncate("ks", "t"),
+                             Schema::alter_keyspace(keyspace), Bytes(), Bytes("x")})
+    EXPECT_FALSE(Schema::check_creation(other));
+}
+
 TEST(Schema, GarbageCommandsAreRefused) {
   Rig rig;
   for (const Bytes& garbage : {Bytes(), Bytes("x"), Bytes(100, '\xff'), Bytes(1000, '\x0a')})

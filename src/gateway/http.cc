@@ -83,6 +83,13 @@ struct HttpServer::Connection {
   Instant idle_since;
 };
 
+/// Counted however its request ends.
+struct HttpServer::LargeBody {
+  explicit LargeBody(size_t& of) : count(++of) {}
+  ~LargeBody() { --count; }
+  size_t& count;
+};
+
 HttpServer::HttpServer(Executor& executor, std::unique_ptr<Listener> listener, HttpRouter router, Log log,
                        HttpServerOptions options)
     : executor_(executor),
@@ -165,8 +172,11 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
   if (connection.in.empty()) co_return true;
 
   HttpRequestDecoder decoder(options_.limits);
-  if (Status status = co_await receive(connection, decoder); !status) {
-    if (status.error().code == ErrorCode::timeout)
+  std::optional<LargeBody> large;
+  if (Status status = co_await receive(connection, decoder, large); !status) {
+    if (status.error().code == ErrorCode::overloaded)
+      co_await reject(connection, 503, status.error().message);
+    else if (status.error().code == ErrorCode::timeout)
       co_await reject(connection, 408, "the request took too long");
     else if (status.error().code == ErrorCode::too_large || status.error().code == ErrorCode::corrupt)
       co_await reject(connection, decoder.error_status(), status.error().message);
@@ -188,8 +198,8 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
   co_return sent&& keep_alive;
 }
 
-/// Errors: timeout; closed and io, with nobody to answer; else what the decoder says.
-Task<Status> HttpServer::receive(Connection& connection, HttpRequestDecoder& decoder) {
+/// Errors: timeout; overloaded; closed and io, with nobody to answer; else what the decoder says.
+Task<Status> HttpServer::receive(Connection& connection, HttpRequestDecoder& decoder, std::optional<LargeBody>& large) {
   Instant deadline = executor_.now() + options_.head_limit;
   bool in_body = false;
   while (true) {
@@ -197,6 +207,9 @@ Task<Status> HttpServer::receive(Connection& connection, HttpRequestDecoder& dec
     if (decoder.done()) co_return Status();
     if (!in_body && decoder.head_done()) {
       in_body = true;
+      if (decoder.large() && large_bodies_ >= options_.large_bodies_max)
+        co_return fail(ErrorCode::overloaded, "too many large requests are under way");
+      if (decoder.large()) large.emplace(large_bodies_);
       deadline = executor_.now() + options_.body_limit;
       Bytes go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       if (decoder.expects_continue() &&

@@ -59,6 +59,8 @@ struct HttpServerOptions {
   /// Of these, WebSockets: one more is answered 503.
   size_t websockets_max = 32;
   WebSocketOptions websocket;
+  /// Requests of limits.large_target that are received or answered at a time: one more is answered 503.
+  size_t large_bodies_max = 16;
   /// From the first byte of a request to the end of its head, and from there to the end of its body: else 408.
   Duration head_limit = 10s;
   Duration body_limit = 30s;
@@ -106,7 +108,8 @@ class HttpServer {
   Task<void> accept_all();
   Task<void> serve(Place place);
   Task<bool> serve_one(Connection& connection);
-  Task<Status> receive(Connection& connection, HttpRequestDecoder& decoder);
+  struct LargeBody;
+  Task<Status> receive(Connection& connection, HttpRequestDecoder& decoder, std::optional<LargeBody>& large);
   Task<HttpResponse> answer(HttpRequest request);
   Task<void> serve_websocket(Connection& connection, HttpRequest request, const WebSocketHandler& handler);
   Task<bool> send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive);
@@ -123,6 +126,7 @@ class HttpServer {
   std::list<Connection> connections_;
   WaitQueue room_;
   bool stopping_ = false;
+  size_t large_bodies_ = 0;
   TaskGroup tasks_;     // one per connection
   TaskGroup accepter_;  // accept_all()
 };

@@ -46,6 +46,7 @@ class MessageParser : public http::basic_parser<is_request> {
   Bytes body;
 
  protected:
+  const HttpLimits& limits() const { return limits_; }
   BeastError refuse(int with_status, http::error why) {
     error_status = with_status;
     refused_ = true;
@@ -133,7 +134,7 @@ class HttpRequestDecoder::Parser final : public MessageParser<true> {
  public:
   using MessageParser::MessageParser;
   HttpRequest request;
-  bool expects_continue = false;
+  bool expects_continue = false, large = false;
 
  private:
   void on_request_impl(http::verb method, View, View target, int version, BeastError& error) override {
@@ -143,6 +144,8 @@ class HttpRequestDecoder::Parser final : public MessageParser<true> {
                      : method == http::verb::post ? HttpMethod::post
                                                   : HttpMethod::other;
     if (!split_target(std_view(target), request)) error = refuse(400, http::error::bad_target);
+    large = !limits().large_target.empty() && std_view(target).starts_with(limits().large_target);
+    if (large) body_limit(limits().large_body_bytes_max);
   }
   void on_response_impl(int, View, int, BeastError&) override {}
 
@@ -170,6 +173,7 @@ HttpRequestDecoder::~HttpRequestDecoder() = default;
 Status HttpRequestDecoder::feed(Bytes& in) { return parser_->feed(in); }
 bool HttpRequestDecoder::head_done() const { return parser_->is_header_done(); }
 bool HttpRequestDecoder::done() const { return parser_->is_done(); }
+bool HttpRequestDecoder::large() const { return parser_->large; }
 bool HttpRequestDecoder::expects_continue() const { return parser_->expects_continue; }
 int HttpRequestDecoder::error_status() const { return parser_->error_status; }
 

@@ -56,6 +56,9 @@ std::string_view http_reason(int status);
 struct HttpLimits {
   size_t head_bytes_max = 16 << 10;  // of the head, and of each chunk's header and the trailer
   size_t body_bytes_max = 1 << 20;
+  /// Requests whose target begins with this may have larger bodies; "": none may.
+  std::string_view large_target{};
+  size_t large_body_bytes_max = 0;
 };
 
 /// Decodes one request. The head must be one that RFC 9112 allows: one Host in HTTP/1.1, a length that is clear, no
@@ -72,6 +75,8 @@ class HttpRequestDecoder {
   bool done() const;
   /// The client wants to hear "100 Continue" before it sends the body.
   bool expects_continue() const;
+  /// Its body may have `large_body_bytes_max` bytes.
+  bool large() const;
   int error_status() const;
   /// Once, when done.
   HttpRequest take();

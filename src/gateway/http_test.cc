@@ -233,6 +233,36 @@ TEST_F(HttpTest, LimitsOnHeadsAndBodies) {
   EXPECT_EQ(status({chunked, "1;" + Bytes(20'000, 'e')}), "400");
 }
 
+TEST_F(HttpTest, LargeBodiesAreForOneFolderOfPathsAndBoundedInNumber) {
+  options.limits.body_bytes_max = 100;
+  options.limits.large_target = "/echo";
+  options.limits.large_body_bytes_max = 1000;
+  options.large_bodies_max = 1;
+  start();
+  auto status = [&](std::vector<Bytes> pieces) { return raw(std::move(pieces), 1ms).substr(9, 3); };
+  const auto post = [&](const std::string& path, size_t bytes) {
+    return "POST " + path + " HTTP/1.1\r\nConnection: close\r\n" + host +
+           fmt::format("Content-Length: {}\r\n\r\n", bytes);
+  };
+  EXPECT_EQ(status({post("/echo", 1000), Bytes(1000, 'b')}), "200");
+  EXPECT_EQ(status({post("/echo", 1001)}), "413");
+  EXPECT_EQ(status({post("/elsewhere?/echo", 101)}), "413");
+  EXPECT_EQ(status({post("/echo", 1000), Bytes(1000, 'b')}), "200") << "one that was refused counts no more";
+  // One that waits for its body takes the only place.
+  bool sent = false;
+  client.spawn([](HttpTest& test, Bytes begin, bool& done) -> Task<void> {
+    auto stream = co_await connect(test.client.network(), test.node.address(80));
+    EXPECT_TRUE(stream && co_await write(**stream, std::move(begin)));
+    done = true;
+    co_await sleep_for(2s);
+  }(*this, post("/echo", 1000), sent));
+  EXPECT_TRUE(simulation.run_until([&] { return sent; }, 10s));
+  simulation.run_for(100ms);
+  EXPECT_EQ(status({post("/echo", 1000), Bytes(1000, 'b')}), "503");
+  simulation.run_for(5s);
+  EXPECT_EQ(status({post("/echo", 1000), Bytes(1000, 'b')}), "200");
+}
+
 TEST_F(HttpTest, SlowSendersGet408AndAreClosed) {
   start();
   std::vector<Bytes> slow = {"GET /echo HTTP/1.1\r\n"};

@@ -36,12 +36,17 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
       console_(node, ports.executor, host, statements_, roles_, authenticator_, limits_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
-  if (host != nullptr) joins_ = std::make_unique<JoinRequests>(node, ports_.executor, ports_.clock, *host);
+  if (host == nullptr) return;
+  joins_ = std::make_unique<JoinRequests>(node, ports_.executor, ports_.clock, *host);
+  backups_ = std::make_unique<BackupRequests>(node, ports_.executor, *host);
 }
 
 Status ClientFaces::listen() {
   TRY(auto http, ports_.clients().listen(node_.config().http()));
-  http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"));
+  HttpServerOptions options;
+  options.limits.large_target = BackupRequests::rows_target;
+  options.limits.large_body_bytes_max = BackupRequests::rows_bytes_max;
+  http_ = std::make_unique<HttpServer>(ports_.executor, std::move(http), routes(), log_.child("http"), options);
   listen_for_joiners();
   return {};
 }
@@ -85,6 +90,7 @@ HttpRouter ClientFaces::routes() {
     joins_->add_routes(router);
     joins_->add_token_routes(router);
   }
+  if (backups_ != nullptr) backups_->add_routes(router);
   for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::remove_dead,
                                     MemberAction::cancel, MemberAction::rebalance})
     router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {

@@ -4,6 +4,7 @@
 #include "datastore/cql/server.h"
 #include "datastore/cql/system_tables.h"
 #include "gateway/http.h"
+#include "node/backup_requests.h"
 #include "node/console_face.h"
 #include "node/join_requests.h"
 #include "node/node.h"
@@ -47,7 +48,8 @@ class ClientFaces {
   cql::RoleStatements roles_;
   cql::CqlServer cql_;
   ConsoleFace console_;
-  std::unique_ptr<JoinRequests> joins_;  // where there is a process around the node
+  std::unique_ptr<JoinRequests> joins_;      // where there is a process around the node
+  std::unique_ptr<BackupRequests> backups_;  // where there is a process around the node
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<HttpServer> join_http_;  // where `http_` is not reached from other machines
 };

@@ -82,6 +82,8 @@ void Node::Parts::make_services() {
                                              *hints, *coordinator, *replica, log.child("mover"));
   shard_sizes =
       std::make_unique<datastore::ShardSizes>(config.id, ports.executor, *rpc, cluster, schema, *liveness, *replica);
+  snapshots = std::make_unique<Snapshots>(config, ports, *rpc, *metadata, cluster, schema, *liveness, *store, *replica,
+                                          log.child("snapshots"));
   cluster.plant(tuning.defects);
   cluster.set_supported_level(supported_level());
   metadata->state().set_guard([this] { return cluster.check_level(); });
@@ -245,6 +247,12 @@ raft::Host& Node::raft_host() { return *parts_->host; }
 datastore::TableService& Node::tables() { return *parts_->coordinator; }
 datastore::AntiEntropy& Node::anti_entropy() { return *parts_->anti_entropy; }
 datastore::Hints& Node::hints() { return *parts_->hints; }
+Snapshots& Node::snapshots() { return *parts_->snapshots; }
+
+Task<datastore::Served<void>> Node::write_versions(datastore::TablePtr table, std::vector<Bytes> mutations,
+                                                   datastore::Consistency consistency, Instant deadline) {
+  return parts_->coordinator->write_versions(std::move(table), std::move(mutations), consistency, deadline);
+}
 
 boost::json::object Node::load() const { return parts_->load_object(); }
 

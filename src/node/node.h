@@ -25,6 +25,8 @@
 
 namespace asterism {
 
+class Snapshots;
+
 /// The outside world as one core of a node gets it. All of it must outlive the node.
 struct NodePorts {
   Executor& executor;
@@ -122,6 +124,10 @@ class Node {
   datastore::TableService& tables();
   datastore::AntiEntropy& anti_entropy();
   datastore::Hints& hints();
+  Snapshots& snapshots();
+  /// As Coordinator::write_versions().
+  Task<datastore::Served<void>> write_versions(datastore::TablePtr table, std::vector<Bytes> mutations,
+                                               datastore::Consistency consistency, Instant deadline);
   /// Gets ready to be stopped: finishes what clients asked, sends them elsewhere, hands leadership over and flushes the
   /// store. state() and status_json() tell how far it is. Waits until all other nodes have been up for some seconds for
   /// everybody, and gives up where they are not, unless `force`. Errors: invalid_argument where it does not serve.

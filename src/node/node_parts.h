@@ -13,6 +13,7 @@
 #include "node/client_faces.h"
 #include "node/load_window.h"
 #include "node/node.h"
+#include "node/snapshots.h"
 
 namespace asterism {
 
@@ -63,6 +64,7 @@ struct Node::Parts {
   std::unique_ptr<datastore::AntiEntropy> anti_entropy;
   std::unique_ptr<datastore::Mover> mover;
   std::unique_ptr<datastore::ShardSizes> shard_sizes;
+  std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<ClientFaces> faces;
   FeatureLevel level_marked = first_feature_level;
   bool balance_cancelled = false;        // a step was, since the balancer looked

@@ -13,5 +13,7 @@ inline constexpr RpcMethod node_signs = 901;
 inline constexpr RpcMethod node_steady = 902;
 /// One byte: 0 where the caller is about to stop serving clients, 1 where it serves them.
 inline constexpr RpcMethod node_departure = 903;
+/// What a node does of a snapshot, asked and answered in JSON (snapshots.h): take, keep, drop, list.
+inline constexpr RpcMethod node_snapshot = 904;
 
 }  // namespace asterism::rpc_method

@@ -93,14 +93,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   store_options.memtable_bytes = tuning.memtable_bytes;
   store_options.block_cache_bytes = tuning.block_cache_bytes;
   store_options.background_compaction = tuning.background_compaction;
-  store_options.merge = [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
-                           Bytes& merged) {
-    std::vector<BytesView> versions;
-    versions.reserve(operands.size() + 1);
-    if (existing) versions.push_back(*existing);
-    versions.insert(versions.end(), operands.begin(), operands.end());
-    return datastore::merge_versions(key, versions, merged).has_value();
-  };
+  store_options.merge = datastore::merge_function();
   auto opened = co_await KeyValueStore::open(ports.disk, store_options);
   if (!opened) {
     retry = opened.error().code == ErrorCode::corrupt;

@@ -144,6 +144,25 @@ class KeyValueStore {
   /// Reads every file whole and compares it with its checksum. Empty: all is well. Errors: io.
   Task<Result<std::vector<BadFile>>> verify() const;
 
+  // Copies (key_value_copy.cc).
+
+  struct CopiedFile {
+    std::string name;  // in the copy's folder
+    uint64_t bytes = 0;
+    std::string crc32c;  // 8 hexadecimal digits
+  };
+  /// Makes a copy of the store as it is in the folder `path`, which must not exist: everything applied before the call,
+  /// durable when it completes. Files of rows become hard links, or are copied where the file system has none. What a
+  /// failed call leaves is for remove_folder(). Applying and reading may go on meanwhile. Errors: already_exists,
+  /// no_space, io.
+  Task<Result<std::vector<CopiedFile>>> copy_to(std::string path);
+  /// Opens a copy to read it. Nothing in its folder is changed or made. Errors: as open().
+  static Task<Result<std::unique_ptr<KeyValueStore>>> open_copy(Disk& disk, Options options);
+  /// Reads every file of a copy whole and compares it with what copy_to() said. Errors: io.
+  static Task<Result<std::vector<BadFile>>> verify_copy(Disk& disk, std::string path, std::vector<CopiedFile> files);
+  /// Removes a folder and everything in it, durably; succeeds where there is none. Errors: io.
+  static Task<Status> remove_folder(Disk& disk, std::string path);
+
  private:
   KeyValueStore(Disk& disk, std::shared_ptr<Engine> engine, Position applied);
 

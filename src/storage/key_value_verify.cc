@@ -1,11 +1,7 @@
 // The scrub of a store: every table file against the checksum that the manifest holds, then the manifest itself.
-#include <rocksdb/file_checksum.h>
-
 #include "storage/rocksdb_adapters.h"
 
 namespace asterism {
-
-namespace {
 
 rocksdb::Status checksum_of(rocksdb::Env* env, const std::string& path, rocksdb::FileChecksumGenerator& generator) {
   std::unique_ptr<rocksdb::SequentialFile> file;
@@ -20,6 +16,8 @@ rocksdb::Status checksum_of(rocksdb::Env* env, const std::string& path, rocksdb:
   generator.Finalize();
   return rocksdb::Status::OK();
 }
+
+namespace {
 
 /// Whether the first `size` bytes of a manifest are whole records. RocksDB takes a record whose length or type is
 /// damaged for the end of the file, and then misses what follows; it checks only the checksums of those that it sees.

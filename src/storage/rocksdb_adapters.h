@@ -3,6 +3,7 @@
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/merge_operator.h>
 #include <rocksdb/write_batch.h>
 
@@ -26,6 +27,9 @@ inline Status to_status(const rocksdb::Status& status, const std::string& path) 
 Bytes encode_position(Position position);
 Result<Position> decode_position(BytesView bytes);
 
+/// What the bytes of a file give.
+rocksdb::Status checksum_of(rocksdb::Env* env, const std::string& path, rocksdb::FileChecksumGenerator& generator);
+
 std::shared_ptr<rocksdb::MergeOperator> make_merge_operator(MergeFunction function);
 rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options);
 
@@ -43,10 +47,12 @@ struct KeyValueStore::Engine {
 
   ~Engine();
   Status open();
+  Status open_copy();
   /// The status of a read; remembers damage.
   Status read_status(const rocksdb::Status& status);
   Result<Position> stored_position(rocksdb::ReadTier tier) const;
   Result<std::vector<BadFile>> verify() const;
+  Result<std::vector<CopiedFile>> copy_to(const std::string& to) const;
 };
 
 struct KeyValueStore::Batch::Changes {
