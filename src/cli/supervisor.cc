@@ -14,6 +14,9 @@ namespace asterism {
 /// How long nodes get to end by themselves.
 static constexpr Duration term_limit = 1500ms;
 static constexpr Duration isolate_limit = 2s;
+/// A change of members that was not refused by then has begun.
+static constexpr Duration begin_limit = 1500ms;
+static constexpr size_t words_max = 4096;
 
 static std::string error_line(std::string_view message) { return JsonLine().text("error", message).str(); }
 
@@ -86,6 +89,7 @@ Status Supervisor::launch(Node& node) {
   TRY(node.launch, NodeLaunch::start(core_, node.config, socket_,
                                      [this, &node](const Status& status) { became_ready(node, status); }));
   node.state = State::starting;
+  node.adopted = false;
   return watch(node, node.launch->process());
 }
 
@@ -115,6 +119,7 @@ void Supervisor::adopt_running() {
     auto process = running_process(node.config);
     if (!process || !watch(node, *process)) continue;
     node.state = State::up;
+    node.adopted = true;
     if (announced_) announce_up(node);
   }
 }
@@ -140,8 +145,11 @@ void Supervisor::answer(const std::string& question, LineReply reply) {
   const std::string action = text("action"), name = text("node");
   if (stopping_) return reply(error_line("the cluster stops"));
   if (action == "list") return reply(list());
+  if (action == "add") return change_members(action, "", std::move(reply));
   auto found = std::ranges::find(nodes_, name, [](const Node& node) { return node.config.name; });
   if (found == nodes_.end()) return reply(error_line("there is no such node"));
+  if (action == "decommission" || action == "remove" || action == "cancel")
+    return change_members(action, name, std::move(reply));
   act(*found, action, std::move(reply));
 }
 
@@ -152,9 +160,11 @@ std::string Supervisor::list() const {
                         : is_stopped(node.watch->process()) ? "frozen"
                         : node.state == State::starting     ? "starting"
                                                             : "running";
-    nodes[node.config.name] = {{"state", state}, {"cut_off", node.cut_off}};
+    nodes[node.config.name] = {{"state", state}, {"cut_off", node.cut_off}, {"adopted", node.adopted}};
   }
-  return boost::json::serialize(boost::json::object{{"nodes", std::move(nodes)}});
+  boost::json::object list{{"nodes", std::move(nodes)}};
+  if (!problem_.empty()) list["problem"] = problem_;
+  return boost::json::serialize(list);
 }
 
 void Supervisor::act(Node& node, const std::string& action, LineReply reply) {
@@ -170,6 +180,47 @@ void Supervisor::act(Node& node, const std::string& action, LineReply reply) {
   if (action != "start") return tasks_.spawn(set_isolated(node, action == "cut-off", std::move(reply)));
   node.started = std::move(reply);
   if (Status launched = launch(node); !launched) became_ready(node, launched);
+}
+
+/// The command that people give does it, so that it can be interrupted and go on as theirs can.
+void Supervisor::change_members(const std::string& action, const std::string& node, LineReply reply) {
+  // One change at a time; cancelling is for the one that goes on.
+  if (member_change_ && action != "cancel") return reply(error_line("another change of members is under way"));
+  if (auto begun = std::exchange(member_reply_, nullptr)) begun("{}");
+  SpawnOptions options;
+  options.program = own_program();
+  options.arguments = {"node", action};
+  if (!node.empty()) options.arguments.push_back(node);
+  options.arguments.insert(options.arguments.end(), {"--data", data_, "--json"});
+  options.output_path = data_ + "/members.log";
+  (void)write_file(options.output_path, "");
+  auto child = spawn(options);
+  if (!child) return reply(error_line(child.error().message));
+  auto watched = watch_process(core_, child->process, [this](ExitStatus status) { members_changed(status); });
+  if (!watched) return reply(error_line(watched.error().message));
+  // A command whose change is turned back ends by itself, and need not say so.
+  if (member_change_)
+    if (auto rest = watch_process(core_, member_change_->process(), [this](ExitStatus) { superseded_.reset(); }))
+      superseded_ = std::move(*rest);
+  member_change_ = std::move(*watched);
+  member_reply_ = std::move(reply);
+  problem_.clear();
+  begun_timer_.arm(core_.clock().now() + begin_limit, [this] {
+    if (auto begun = std::exchange(member_reply_, nullptr)) begun("{}");
+  });
+}
+
+void Supervisor::members_changed(ExitStatus status) {
+  begun_timer_.cancel();
+  std::string words = "the change of members was interrupted";
+  if (auto said = read_file(data_ + "/members.log", words_max); said && !said->empty()) words = *said;
+  if (words.starts_with("asterism: ")) words.erase(0, std::string_view("asterism: ").size());
+  while (words.ends_with('\n')) words.pop_back();
+  const bool done = status.code == 0;
+  auto reply = std::exchange(member_reply_, nullptr);
+  if (reply) reply(done ? "{}" : error_line(words));
+  if (!reply && !done) problem_ = words;
+  member_change_.reset();
 }
 
 /// The node itself lets go of the others: nobody else can.
@@ -278,6 +329,7 @@ void Supervisor::begin_stop() {
   if (stopping_) return;
   adopt_running();
   stopping_ = true;
+  if (member_change_) (void)send_signal(member_change_->process(), SIGTERM);
   signal_all(SIGTERM);
   kill_timer_.arm(core_.clock().now() + term_limit, [this] { signal_all(SIGKILL); });
   stop_if_ended();

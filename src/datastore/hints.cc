@@ -64,6 +64,13 @@ uint64_t Hints::waiting() const {
   return sum;
 }
 
+std::map<NodeId, uint64_t> Hints::waiting_for() const {
+  std::map<NodeId, uint64_t> found;
+  for (const auto& [node, target] : targets_)
+    if (target.waiting > 0) found[node] = target.waiting;
+  return found;
+}
+
 Task<Status> Hints::store(NodeId target, Bytes mutation) {
   if (options_.defects.has(Defect::drop_hint)) co_return Status{};
   if (refusing_) co_return fail(ErrorCode::unavailable, "this node leaves the cluster");

@@ -21,7 +21,8 @@ class ConsoleFace {
   ///   GET  /live                       WebSocket, live_feed.h
   ///   POST /cql                        json_query.h; with a login (http_login.h) where clients must log in
   /// and, where `asterism up` runs the node:
-  ///   POST /local/nodes/NAME/ACTION    kill, freeze, thaw, start, cut-off, heal: the supervisor does it
+  ///   POST /local/nodes/NAME/ACTION    the supervisor does it: kill, freeze, thaw, start, cut-off, heal, decommission,
+  ///                                    remove, cancel; add, where NAME says nothing
   ///   POST /local/isolated             {"isolated": true}: this node's own part in cut-off and heal
   void add_routes(HttpRouter& router);
 
