@@ -4,6 +4,7 @@
 
 #include "datastore/cql/json_query.h"
 #include "gateway/http.h"
+#include "gateway/http_guard.h"
 #include "gateway/request_limits.h"
 #include "node/live_feed.h"
 
@@ -15,7 +16,7 @@ class ConsoleFace {
  public:
   /// All of it outlives this, and this the server that the routes are for.
   ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
-              cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits);
+              cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits, HttpGuard& guard);
 
   ///   GET  /, /console.js, …            the console's files (console_files.h)
   ///   GET  /live                       WebSocket, live_feed.h
@@ -38,6 +39,7 @@ class ConsoleFace {
   cql::RoleStatements& roles_;
   Authenticator& authenticator_;
   RequestLimits& limits_;
+  HttpGuard& guard_;
   LiveFeed feed_;
 };
 
