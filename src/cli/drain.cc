@@ -60,7 +60,7 @@ Status drain(const DrainOptions& options, const NodeConfig& config) {
 
 void print_outcome(const DrainOptions& options, const char* event, const NodeConfig& config, const char* words) {
   if (options.json) return print_line(JsonLine().text("event", event).text("name", config.name).str());
-  print_line(fmt::format(fmt::runtime(words), config.name, options.data));
+  print_line(as_typed(fmt::format(fmt::runtime(words), config.name, options.data)));
 }
 
 Status run_drain(const DrainOptions& options) {

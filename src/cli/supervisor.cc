@@ -79,7 +79,9 @@ void Supervisor::look_at_folders() {
   if (configs) {
     for (NodeConfig& config : *configs) {
       if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.config.id == config.id; })) continue;
-      nodes_.emplace_back().config = std::move(config);
+      Node& node = nodes_.emplace_back();
+      node.config = std::move(config);
+      node.joined = announced_;
     }
   }
   adopt_running();
@@ -124,12 +126,14 @@ void Supervisor::adopt_running() {
   }
 }
 
-void Supervisor::announce_up(const Node& node) {
+void Supervisor::announce_up(Node& node) {
   const int pid = node.watch->process().pid;
   if (json_)
     print_line(JsonLine().text("event", "node_up").text("name", node.config.name).number("pid", pid).str());
   else
-    print_line(fmt::format("{} was started again as process {}", node.config.name, pid));
+    print_line(fmt::format("{} {} as process {}", node.config.name,
+                           node.joined ? "has come and runs" : "was started again", pid));
+  node.joined = false;
 }
 
 // Questions of the nodes.
@@ -313,8 +317,8 @@ void Supervisor::ended(Node& node, ExitStatus status) {
     const std::string how = status.signal ? fmt::format(" by signal {}", *status.signal)
                             : status.code ? fmt::format(" with exit code {}", *status.code)
                                           : std::string();
-    print_line(fmt::format("{} ended{}. Start it again: asterism node start {} --data {}", node.config.name, how,
-                           node.config.name, options_.data));
+    print_line(as_typed(fmt::format("{} ended{}. Start it again: asterism node start {} --data {}", node.config.name,
+                                    how, node.config.name, options_.data)));
   }
   // It may have been started again before its end was seen.
   adopt_running();

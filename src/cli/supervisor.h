@@ -36,6 +36,7 @@ class Supervisor {
     std::unique_ptr<NodeLaunch> launch;
     std::unique_ptr<ProcessWatch> watch;  // there while the process lives
     bool cut_off = false;
+    bool joined = false;   // since this process began, and was not announced yet
     bool adopted = false;  // somebody else started it: it cannot be cut off
     LineReply started;     // who waits for a start
   };
@@ -43,7 +44,7 @@ class Supervisor {
   Status prepare();
   Status launch(Node& node);
   Status watch(Node& node, const ProcessName& process);
-  void announce_up(const Node& node);
+  void announce_up(Node& node);
   void answer(const std::string& question, LineReply reply);
   std::string list() const;
   void act(Node& node, const std::string& action, LineReply reply);
