@@ -106,7 +106,7 @@ def run(folder, *arguments, status=0, timeout=120):
 def test_every_command_of_the_readme_is_one(clone):
     text = (clone / "README.md").read_text()
     commands = set(re.findall(r"^(?:\$ )?\./asterism ((?:node |user )?[a-z]+)", text, re.M))
-    assert {"up", "cql", "import", "export", "top", "status", "verify", "node add", "user add", "logs"} <= commands
+    assert {"up", "cql", "import", "export", "status", "verify", "node add", "user add", "logs"} <= commands
     # What a reader would type has to be found by the shell.
     assert not re.search(r"^\$ asterism ", text, re.M)
     for command in sorted(commands - {"test"}):
