@@ -225,7 +225,7 @@ std::string ImportRun::summary() const {
   std::string words =
       fmt::format("{} rows in {:.1f} s ({} rows/s)", with_commas(acknowledged_), seconds, with_commas(per_s));
   if (resumed_) words += fmt::format(", after {} of an earlier run", with_commas(begun_rows_));
-  if (options_.resume && !resumed_) words += ", from the beginning: no earlier run of this file was interrupted";
+  if (options_.resume && !resumed_) words += ", from the beginning: no earlier run of this file left a record";
   if (rejected > 0)
     words += fmt::format("; {} rejected, see {}", with_commas(rejected),
                          options_.from_stdin() && options_.rejects.empty() ? "rejects" : options_.rejects_path());

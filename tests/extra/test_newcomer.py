@@ -146,6 +146,7 @@ def test_a_million_rows_go_in_although_the_import_is_killed_and_come_out_again(c
     progress = clone / "orders.csv.asterism-import"
     first = Terminal(["./asterism", "import", "shop.orders", "orders.csv", "--header"], clone)
     first.until(r"\[#{3,}\.+\] +[2-9]\d %  [\d,]+ rows +[\d,]+ rows/s", 120, "a fifth of the rows")
+    wait_until(lambda: first.read(0.01) and progress.exists(), 20, "the record of how far it is")
     os.kill(first.pid, signal.SIGKILL)
     assert first.wait(10) == -signal.SIGKILL and progress.exists()
     assert "go on with --resume" in run(clone, "import", "shop.orders", "orders.csv", "--header", status=1)
