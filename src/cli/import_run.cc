@@ -11,7 +11,7 @@
 namespace asterism {
 namespace {
 
-constexpr Duration connect_limit = 5s, schema_limit = 10s, save_every = 1s, show_every = 200ms, save_wait = 5ms;
+constexpr Duration connect_limit = 5s, schema_limit = 10s, save_every = 1s, show_every = 200ms;
 constexpr size_t begin_bytes_max = 4096;
 
 }  // namespace
@@ -151,11 +151,12 @@ Task<void> ImportRun::save_regularly() {
 
 /// Rejects first, so that the record never counts what is not there.
 Task<Status> ImportRun::save() {
-  while (saving_) co_await sleep_for(save_wait);
+  while (saving_) co_await saved_.wait();
   if (save_error_) co_return fail(*save_error_);
   saving_ = true;
   Status saved = co_await save_now();
   saving_ = false;
+  saved_.wake_all();
   co_return saved;
 }
 
