@@ -1,9 +1,10 @@
 // The console: puts the parts together and hands each what the node pushes.
+import {ChangePanel} from "./change";
 import {h, options, put, say} from "./dom";
 import {Levels} from "./levels";
 import {Live} from "./live";
 import type {ClusterEvent, Keyspace, Message, View} from "./model";
-import {Nodes} from "./nodes";
+import {changeMembers, Nodes} from "./nodes";
 import {Sky} from "./sky";
 import {Tables} from "./tables";
 
@@ -13,17 +14,22 @@ const title = h("span", {class: "cluster"});
 const summary = h("p", {class: "summary"});
 const banner = h("div", {class: "banner", role: "alert", hidden: true});
 const problem = h("div", {class: "banner problem", role: "alert", hidden: true});
-const events = h("ol", {class: "events", tabindex: 0, "aria-label": "Events"},
+const events = h("ol", {class: "events", tabindex: 0, "aria-live": "polite", "aria-label": "Events"},
                  h("li", {class: "hint"}, "Nothing has happened yet."));
 const chosen = h("select", {id: "keyspace"});
 
 let hideProblem = 0;
-const nodes = new Nodes((text) => {
+function complain(text: string | undefined): void {
+  if (!text) return;
   say(problem, text);
   problem.hidden = false;
   clearTimeout(hideProblem);
   hideProblem = window.setTimeout(() => (problem.hidden = true), 6000);
-});
+}
+const nodes = new Nodes(complain);
+const change = new ChangePanel(async (node) => complain(await changeMembers(node, "cancel")));
+const add = h("button", {type: "button", class: "add", hidden: true, "aria-label": "Add a node"}, "Add a node");
+add.addEventListener("click", async () => complain(await changeMembers("new", "add")));
 const sky = new Sky((id) => nodes.mark(id));
 const levels = new Levels();
 const tables = new Tables();
@@ -49,10 +55,15 @@ function showEvents(news: ClusterEvent[]): void {
 function showView(news: View): void {
   view = news;
   say(title, news.cluster === "asterism" ? "" : news.cluster);
-  const up = news.nodes.filter((node) => node.state === "up").length;
-  say(summary, `${up} of ${news.nodes.length} nodes up · ${news.shards} shards · seen from ${news.self}`);
+  const up = news.nodes.filter((node) => node.state === "up" || node.state === "leaving").length;
+  const members = news.nodes.filter((node) => node.state !== "joining").length;
+  say(summary, `${up} of ${members} nodes up · ${news.shards} shards · seen from ${news.self}`);
   sky.setView(news);
   nodes.update(news);
+  change.update(news);
+  legend.classList.toggle("changing", news.change !== undefined);
+  add.hidden = !news.local;
+  add.disabled = news.change !== undefined;
   levels.setView(news);
   // Below many nodes nobody would find the events.
   const column = news.nodes.length > 4 ? left : right;
@@ -96,15 +107,17 @@ const pages = {sky: "Sky", tables: "Tables"} as const;
 const tabs = new Map<string, HTMLAnchorElement>();
 for (const [name, label] of Object.entries(pages)) tabs.set(name, h("a", {href: `#${name}`}, label));
 
+const legend = h("p", {class: "legend"}, h("span", {class: "full"}, "all replicas live"),
+  h("span", {class: "some"}, "a quorum"), h("span", {class: "few"}, "fewer"), h("span", {class: "none"}, "none"),
+  h("span", {class: "moves"}, "copying"), h("span", {class: "settles"}, "settling"));
 const eventsPanel = h("section", {class: "panel events-section"}, h("h2", {}, "Events"), events);
 const left = h("div", {class: "column"},
   h("section", {class: "panel constellation", "aria-label": "Constellation"},
     h("div", {class: "head"}, h("label", {for: "keyspace"}, "Shards of"), chosen), sky.element,
-    h("p", {class: "legend"}, h("span", {class: "full"}, "all replicas live"), h("span", {class: "some"}, "a quorum"),
-      h("span", {class: "few"}, "fewer"), h("span", {class: "none"}, "none"))),
+    legend),
   h("section", {class: "panel"}, h("h2", {}, "What clients get"), levels.element));
 const right = h("div", {class: "column"},
-  h("section", {class: "nodes-section", "aria-label": "All nodes"}, nodes.element), eventsPanel);
+  h("section", {class: "nodes-section", "aria-label": "All nodes"}, nodes.element, add), eventsPanel);
 const skyPage = h("main", {class: "sky-page"}, left, right);
 const tablesPage = h("main", {class: "tables-page"}, tables.element);
 
@@ -119,7 +132,7 @@ document.getElementById("app")!.replaceChildren(
   h("header", {class: "top"},
     h("h1", {}, h("img", {src: "/icon.svg", alt: "", width: 26, height: 26}), "Asterism", title),
     h("nav", {"aria-label": "Pages"}, ...tabs.values()), summary),
-  banner, problem, skyPage, tablesPage);
+  banner, problem, change.element, skyPage, tablesPage);
 chosen.addEventListener("change", choose);
 window.addEventListener("hashchange", route);
 route();

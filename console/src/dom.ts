@@ -35,6 +35,21 @@ export function put(element: Element, name: string, value: string): void {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
+/** Asks before something that moves data; false where it is left without an answer, too. */
+export function confirmed(question: string, detail: string, yes: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const dialog = h("dialog", {"aria-labelledby": "question"},
+      h("form", {method: "dialog"}, h("h2", {id: "question"}, question), h("p", {}, detail),
+        h("div", {class: "actions"}, h("button", {value: ""}, "No"), h("button", {value: "yes", class: "primary"}, yes))));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 /** Brings a select to these options and keeps what was chosen where it is still there. */
 export function options(select: HTMLSelectElement, names: string[]): void {
   if (names.join("\n") === [...select.options].map((option) => option.value).join("\n")) return;

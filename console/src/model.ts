@@ -10,6 +10,10 @@ export interface Load {
   slow_ms?: number;
   connections?: number;
   hints?: number;
+  /** Writes that wait here for others, by their ids. */
+  hints_for?: Record<string, number>;
+  /** Of the shards that it looks after: how many it compared with their replicas in the last ten minutes. */
+  comparison?: {shards: number; compared: number; last_s?: number};
   compared?: number;
   differing?: number;
   store_bytes?: number;
@@ -26,7 +30,29 @@ export interface ClusterNode {
   rack: string;
   state: string;
   load?: Load;
-  process?: {state: "running" | "frozen" | "starting" | "down"; cut_off: boolean};
+  process?: {state: "running" | "frozen" | "starting" | "down"; cut_off: boolean; adopted: boolean};
+}
+
+/** The change of members that is under way. */
+export interface Change {
+  node: string;
+  id: number;
+  what: "add" | "replace" | "decommission" | "remove" | "rebalance";
+  cancelled: boolean;
+  ready: boolean;
+  shards: number;
+  moving: number;
+  copying: number;
+  settling: number;
+  replaces?: string;
+}
+
+/** How many shards move between two nodes. */
+export interface Move {
+  from: number;
+  to: number;
+  copying: number;
+  settling: number;
 }
 
 export interface View {
@@ -37,6 +63,8 @@ export interface View {
   local: boolean;
   shards: number;
   nodes: ClusterNode[];
+  change?: Change;
+  moves?: Move[];
 }
 
 export interface Table {
@@ -52,6 +80,9 @@ export interface Shard {
   after: string;
   to: string;
   replicas: number[];
+  /** The replicas that it shall have, where it moves. */
+  target?: number[];
+  settling?: boolean;
 }
 export interface ClusterEvent {
   number: number;
@@ -95,17 +126,23 @@ export function required(level: Level, replicas: number): number {
   return level === "ONE" ? 1 : level === "ALL" ? replicas : Math.floor(replicas / 2) + 1;
 }
 
-const readable = new Set(["up", "suspect", "full", "leaving"]);
-const writable = new Set(["up", "suspect", "rebuilding", "leaving", "joining"]);
+const readable = new Set(["up", "suspect", "full", "leaving", "joining", "draining", "drained"]);
+const writable = new Set(["up", "suspect", "rebuilding", "leaving", "joining", "draining", "drained"]);
 
-/** How many of the shards have enough live replicas. */
+/** How many of the shards have enough live replicas. While one moves, those that it shall have count as well. */
 export function answering(shards: Shard[], states: Map<number, string>, level: Level, what: "reads" | "writes"): number {
   const able = what === "reads" ? readable : writable;
-  return shards.filter((shard) => live(shard, states, able) >= required(level, shard.replicas.length)).length;
+  const enough = (ids: number[]) => alive(ids, states, able) >= required(level, ids.length);
+  return shards.filter((shard) => enough(shard.replicas) &&
+      (!shard.target || (what === "reads" && !shard.settling) || enough(shard.target))).length;
 }
 
-export function live(shard: Shard, states: Map<number, string>, able = readable): number {
-  return shard.replicas.filter((id) => able.has(states.get(id) ?? "down")).length;
+export function alive(ids: number[], states: Map<number, string>, able = readable): number {
+  return ids.filter((id) => able.has(states.get(id) ?? "down")).length;
+}
+
+export function count(number: number, one: string, many = `${one}s`): string {
+  return number === 1 ? `1 ${one}` : `${number < 1000 ? number : short(number)} ${many}`;
 }
 
 export function short(value: number): string {

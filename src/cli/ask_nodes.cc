@@ -4,6 +4,8 @@
 
 #include "cli/node_tls.h"
 #include "cli/output.h"
+#include "gateway/http_guard.h"
+#include "runtime/real/files.h"
 
 namespace asterism {
 namespace {
@@ -17,6 +19,8 @@ Result<boost::json::object> object_of(Result<HttpResponse> response) {
   if (!response) return fail(std::move(response).error());
   std::string_view said(response->body);
   if (said.ends_with('\n')) said.remove_suffix(1);
+  if (response->status == 401 || response->status == 403)
+    return fail(ErrorCode::unauthorized, "only who may read the node's folder may ask it");
   if (response->status == 409) return fail(ErrorCode::already_exists, "{}", printable(said.substr(0, 500)));
   if (response->status != 200)
     return fail(ErrorCode::internal, "it answered {} {}: {}", response->status, http_reason(response->status),
@@ -33,6 +37,16 @@ Task<void> ask(Network& network, HttpCall call, Result<boost::json::object>& out
 
 Task<void> call_into(Network& network, HttpCall call, Result<HttpResponse>& out) {
   out = co_await http_call(network, std::move(call));
+}
+
+/// Shows a node whose clients must log in that this command can read its folder.
+void show_secret(const NodeConfig& config, HttpCall& call) {
+  constexpr uint64_t secret_bytes_max = 1024;
+  if (!config.authentication) return;
+  for (const auto& [name, value] : call.headers)
+    if (name == "Authorization") return;
+  if (auto secret = read_file(secret_path(config), secret_bytes_max))
+    call.headers.push_back(folder_secret_header(*secret));
 }
 
 /// The one to reach the node with; `made` owns it where it was made for the node.
@@ -54,8 +68,9 @@ StatusQuestion::StatusQuestion(RealCore& core, std::vector<NodeConfig> configs) 
       answer.status = fail(std::move(network).error());
       continue;
     }
-    tasks_.spawn(
-        ask(**network, {.to = answer.config.http(), .target = "/status", .limit = status_limit}, answer.status));
+    HttpCall call{.to = answer.config.http(), .target = "/status", .limit = status_limit};
+    show_secret(answer.config, call);
+    tasks_.spawn(ask(**network, std::move(call), answer.status));
   }
 }
 
@@ -82,6 +97,7 @@ Result<HttpResponse> call_node(const NodeConfig& config, HttpCall call) {
   std::vector<std::unique_ptr<Network>> networks;
   TRY(Network * network, asking_network(core, config, networks));
   call.to = config.http();
+  show_secret(config, call);
   const Duration limit = call.limit + loop_margin;
   TaskGroup tasks(core.executor());
   tasks.spawn(call_into(*network, std::move(call), answer));

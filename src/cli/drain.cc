@@ -5,14 +5,14 @@
 
 #include "cli/ask_nodes.h"
 #include "cli/launch.h"
+#include "cli/look_until.h"
 #include "cli/output.h"
-#include "runtime/real/core.h"
 #include "runtime/real/files.h"
 
 namespace asterism {
 namespace {
 
-constexpr Duration post_limit = 5s, drain_limit = 120s, poll_every = 100ms;
+constexpr Duration post_limit = 5s, drain_limit = 120s;
 
 struct DrainOptions {
   std::string name;
@@ -20,10 +20,6 @@ struct DrainOptions {
   bool force = false;
   bool json = false;
 };
-
-void pause(Duration time) {
-  RealCore().run_until([] { return false; }, time);
-}
 
 /// What the node says of itself.
 Result<boost::json::object> status_of(const std::string& data, const std::string& name) {
@@ -35,20 +31,21 @@ Result<boost::json::object> status_of(const std::string& data, const std::string
 
 Status wait_until_drained(const DrainOptions& options) {
   Error last{ErrorCode::timeout, "it does not answer"};
-  for (Duration waited{0}; waited < drain_limit; waited += poll_every) {
+  const auto outcome = look_until(drain_limit, [&]() -> std::optional<Status> {
     const auto status = status_of(options.data, options.name);
     if (!status) {
       last = status.error();
-    } else {
-      const std::string state = text_member(*status, "state");
-      if (state == "drained") return {};
-      const std::string given_up = text_member(*status, "drain_error");
-      if (state == "serving" && text_member(*status, "drain") != "waiting")
-        return fail(ErrorCode::unavailable, "{}", given_up.empty() ? "it serves again" : given_up);
-      last = {ErrorCode::timeout, "it is " + state};
+      return std::nullopt;
     }
-    pause(poll_every);
-  }
+    const std::string state = text_member(*status, "state");
+    if (state == "drained") return Status();
+    const std::string given_up = text_member(*status, "drain_error");
+    if (state == "serving" && text_member(*status, "drain") != "waiting")
+      return fail(ErrorCode::unavailable, "{}", given_up.empty() ? "it serves again" : given_up);
+    last = {ErrorCode::timeout, "it is " + state};
+    return std::nullopt;
+  });
+  if (outcome) return *outcome;
   return fail(ErrorCode::timeout, "{} is not drained yet: {}", options.name, last.message);
 }
 
@@ -60,7 +57,7 @@ Status drain(const DrainOptions& options, const NodeConfig& config) {
 
 void print_outcome(const DrainOptions& options, const char* event, const NodeConfig& config, const char* words) {
   if (options.json) return print_line(JsonLine().text("event", event).text("name", config.name).str());
-  print_line(fmt::format(fmt::runtime(words), config.name, options.data));
+  print_line(as_typed(fmt::format(fmt::runtime(words), config.name, options.data)));
 }
 
 Status run_drain(const DrainOptions& options) {

@@ -11,7 +11,7 @@
 namespace asterism {
 namespace {
 
-constexpr Duration connect_limit = 5s, schema_limit = 10s, save_every = 1s, show_every = 200ms, save_wait = 5ms;
+constexpr Duration connect_limit = 5s, schema_limit = 10s, save_every = 1s, show_every = 200ms;
 constexpr size_t begin_bytes_max = 4096;
 
 }  // namespace
@@ -151,11 +151,12 @@ Task<void> ImportRun::save_regularly() {
 
 /// Rejects first, so that the record never counts what is not there.
 Task<Status> ImportRun::save() {
-  while (saving_) co_await sleep_for(save_wait);
+  while (saving_) co_await saved_.wait();
   if (save_error_) co_return fail(*save_error_);
   saving_ = true;
   Status saved = co_await save_now();
   saving_ = false;
+  saved_.wake_all();
   co_return saved;
 }
 
@@ -225,6 +226,7 @@ std::string ImportRun::summary() const {
   std::string words =
       fmt::format("{} rows in {:.1f} s ({} rows/s)", with_commas(acknowledged_), seconds, with_commas(per_s));
   if (resumed_) words += fmt::format(", after {} of an earlier run", with_commas(begun_rows_));
+  if (options_.resume && !resumed_) words += ", from the beginning: no earlier run of this file left a record";
   if (rejected > 0)
     words += fmt::format("; {} rejected, see {}", with_commas(rejected),
                          options_.from_stdin() && options_.rejects.empty() ? "rejects" : options_.rejects_path());

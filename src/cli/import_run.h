@@ -111,6 +111,7 @@ class ImportRun {
   std::atomic<bool> reading_ends_ = false;
   uint64_t saved_offset_ = UINT64_MAX;
   bool saving_ = false;
+  WaitQueue saved_;                  // who waits for the end of that
   std::optional<Error> save_error_;  // rejects that could not be written
   Instant begun_{0};
   uint64_t begun_offset_ = 0, begun_rows_ = 0;

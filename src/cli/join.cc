@@ -6,6 +6,7 @@
 
 #include "cli/ask_nodes.h"
 #include "cli/launch.h"
+#include "cli/look_until.h"
 #include "cli/members.h"
 #include "cli/node_tls.h"
 #include "cli/output.h"
@@ -22,7 +23,7 @@ namespace asterism {
 namespace {
 
 constexpr Duration ask_limit = 10s, begin_limit = 30s, connect_limit = 5s, loop_margin = 1s;
-constexpr Duration serve_limit = 60s, poll_every = 100ms;
+constexpr Duration serve_limit = 60s;
 constexpr size_t token_bytes_max = 1024, members_max = 1000;
 constexpr int begin_tries = 3;
 
@@ -305,15 +306,23 @@ Status begin_joining(Joining& joining) {
 
 /// Starts its process, or waits for one that an earlier attempt started: without it that one may end when it serves.
 Result<ProcessName> have_it_serve(const std::string& data, const NodeConfig& config) {
-  for (Duration waited{0}; waited < serve_limit; waited += poll_every) {
-    const auto process = running_process(config);
-    if (!process) return launch_and_wait(config);
-    TRY(const auto answers, ask_status(data));
-    if (std::ranges::any_of(answers, [](const NodeAnswer& answer) { return answer.status.has_value(); }))
-      return *process;
-    RealCore().run_until([] { return false; }, poll_every);
-  }
-  return fail(ErrorCode::timeout, "{} runs but does not serve: see {}", config.name, log_path(config));
+  Result<ProcessName> process =
+      fail(ErrorCode::timeout, "{} runs but does not serve: see {}", config.name, log_path(config));
+  const auto outcome = look_until(serve_limit, [&]() -> std::optional<Status> {
+    const auto running = running_process(config);
+    if (!running) {
+      process = launch_and_wait(config);
+      return Status();
+    }
+    const auto answers = ask_status(data);
+    if (!answers) return fail(answers.error());
+    if (std::ranges::none_of(*answers, [](const NodeAnswer& answer) { return answer.status.has_value(); }))
+      return std::nullopt;
+    process = *running;
+    return Status();
+  });
+  if (outcome) TRY_STATUS(*outcome);
+  return process;
 }
 
 /// "n10-0-0-9": no other node has the address.

@@ -9,7 +9,7 @@
 namespace asterism {
 
 constexpr Duration start_limit = 60s;
-constexpr Duration stop_limit = 10s, stop_poll = 50ms, ending_limit = 10s;
+constexpr Duration stop_limit = 10s, ending_limit = 10s;
 
 std::string launch_report(const Status& status) {
   if (status) return JsonLine().boolean("ready", true).str();
@@ -91,10 +91,13 @@ Result<ProcessName> launch_and_wait(const NodeConfig& config) {
 Status stop_process(const NodeConfig& config) {
   const auto process = running_process(config);
   if (!process) return {};
+  RealCore core;
+  bool ended = false;
+  const auto watch = watch_process(core, *process, [&](ExitStatus) { ended = true; });
+  if (!watch) return {};  // it has ended meanwhile
   (void)send_signal(*process, SIGTERM);
   (void)send_signal(*process, SIGCONT);
-  for (Duration waited{0}; is_alive(*process) && waited < stop_limit; waited += stop_poll)
-    RealCore().run_until([] { return false; }, stop_poll);
+  core.run_until([&] { return ended; }, stop_limit);
   if (is_alive(*process)) (void)send_signal(*process, SIGKILL);
   return {};
 }

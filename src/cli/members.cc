@@ -5,15 +5,17 @@
 
 #include "cli/ask_nodes.h"
 #include "cli/launch.h"
+#include "cli/look_until.h"
 #include "cli/output.h"
 #include "cli/own_authority.h"
+#include "cli/progress_bar.h"
 #include "runtime/real/files.h"
 
 namespace asterism {
 namespace {
 
-constexpr Duration poll_every = 100ms;
-constexpr int silent_polls_most = 300;  // without any node that answers
+constexpr int silent_looks_most = 300;  // without any node that answers
+constexpr Duration any_time = std::chrono::hours(24 * 365);
 
 struct MemberOptions {
   std::string data = ClusterOptions().data;
@@ -53,33 +55,11 @@ bool is_member(const boost::json::object& status, const std::string& name) {
   });
 }
 
-/// Waits without a loop: nothing else goes on in these commands.
-void pause(Duration time) {
-  RealCore().run_until([] { return false; }, time);
+void show(ProgressBar& bar, const boost::json::object& change) {
+  const uint64_t total = std::max<uint64_t>(number_at(change, "shards"), 1);
+  const uint64_t moving = std::min(total, number_at(change, "moving"));
+  bar.show(static_cast<double>(total - moving) / static_cast<double>(total), describe_change(change));
 }
-
-/// A bar on the terminal, where there is one.
-class Progress {
- public:
-  explicit Progress(bool shown) : shown_(shown && is_terminal(2)) {}
-  ~Progress() { clear(); }
-  void show(const boost::json::object& change) {
-    if (!shown_) return;
-    constexpr uint64_t width = 30;
-    const uint64_t total = std::max<uint64_t>(number_at(change, "shards"), 1);
-    const uint64_t done = total - std::min(total, number_at(change, "moving"));
-    const uint64_t filled = width * done / total;
-    (void)write_descriptor(
-        2, fmt::format("\r\x1b[K[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, describe_change(change)));
-    drawn_ = true;
-  }
-  void clear() {
-    if (std::exchange(drawn_, false)) (void)write_descriptor(2, "\r\x1b[K");
-  }
-
- private:
-  bool shown_, drawn_ = false;
-};
 
 Result<boost::json::object> status_of(const std::string& data) {
   TRY(const auto answers, ask_status(data));
@@ -88,25 +68,28 @@ Result<boost::json::object> status_of(const std::string& data) {
   return *fresh;
 }
 
-/// Until the change of that node is over.
+/// Until the change of that node is over, however long that takes.
 Status wait_for(const MemberOptions& options, Watched& watched) {
-  Progress progress(!options.json);
-  for (int silent = 0; silent < silent_polls_most;) {
-    TRY(const auto answers, ask_status(options.data));
-    const boost::json::object* fresh = freshest(answers);
-    const auto change = change_under_way(answers);
+  ProgressBar bar(!options.json);
+  int silent = 0;
+  const auto outcome = look_until(any_time, [&]() -> std::optional<Status> {
+    const auto answers = ask_status(options.data);
+    const boost::json::object* fresh = answers ? freshest(*answers) : nullptr;
     silent = fresh ? 0 : silent + 1;
-    if (change && text_at(*change, "node") == watched.name) {
-      watched.shards = std::max(watched.shards, number_at(*change, "shards"));
-      watched.cancelled |= flag_at(*change, "cancelled");
-      progress.show(*change);
-    } else if (fresh) {
+    if (silent > silent_looks_most)
+      return fail(ErrorCode::unavailable, "no node answers any more; the change goes on when the cluster does");
+    if (!fresh) return std::nullopt;
+    const auto change = change_under_way(*answers);
+    if (!change || text_at(*change, "node") != watched.name) {
       watched.member = is_member(*fresh, watched.name);
-      return {};
+      return Status();
     }
-    pause(poll_every);
-  }
-  return fail(ErrorCode::unavailable, "no node answers any more; the change goes on when the cluster does");
+    watched.shards = std::max(watched.shards, number_at(*change, "shards"));
+    watched.cancelled |= flag_at(*change, "cancelled");
+    show(bar, *change);
+    return std::nullopt;
+  });
+  return outcome.value_or(fail(ErrorCode::timeout, "the change has not ended"));
 }
 
 /// Takes a node that is no member any more out of the folder, and ends its process.

@@ -1,5 +1,8 @@
 #include "cli/output.h"
 
+#include <algorithm>
+#include <array>
+
 #include "runtime/real/process.h"
 
 namespace asterism {
@@ -45,7 +48,24 @@ std::string node_json(const NodeConfig& config, int pid) {
 static void print(int descriptor, const std::string& line) { (void)write_descriptor(descriptor, line + "\n"); }
 
 void print_line(std::string_view line) { print(1, std::string(line)); }
-void print_error(std::string_view message) { print(2, fmt::format("asterism: {}", message)); }
+std::string as_typed(std::string text) {
+  static constexpr std::string_view name = "asterism ";
+  const auto called = environment("ASTERISM_COMMAND");
+  if (!called || called->empty()) return text;
+  for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    const std::string_view rest = std::string_view(text).substr(at + name.size());
+    const bool begins = at == 0 || text[at - 1] == ' ' || text[at - 1] == '\n';
+    const bool is_command =
+        std::ranges::any_of(std::array<std::string_view, 5>{"up", "node", "cql", "import", "export"},
+                            [&](std::string_view word) { return rest.starts_with(word); });
+    if (!begins || !is_command) continue;
+    text.replace(at, name.size() - 1, *called);
+    at += called->size();
+  }
+  return text;
+}
+
+void print_error(std::string_view message) { print(2, "asterism: " + as_typed(std::string(message))); }
 
 bool use_colours() { return is_terminal(1) && !environment("NO_COLOR"); }
 static std::string styled(std::string_view text, int style) {

@@ -26,9 +26,13 @@ class JsonLine {
 /// {"name":"n1","pid":1,"address":"127.0.0.1","cql":9042,"http":7070}
 std::string node_json(const NodeConfig& config, int pid);
 
+/// With `asterism up`, `asterism node` and the like as the reader has to type them: ASTERISM_COMMAND says how this
+/// program was called, where that is not by its name.
+std::string as_typed(std::string text);
+
 /// Writes the line and its newline to standard output at once.
 void print_line(std::string_view line);
-/// "asterism: <message>" on standard error.
+/// "asterism: <message>" on standard error, as_typed().
 void print_error(std::string_view message);
 
 /// Whether standard output takes colours: a terminal, and NO_COLOR is not set.

@@ -14,6 +14,9 @@ namespace asterism {
 /// How long nodes get to end by themselves.
 static constexpr Duration term_limit = 1500ms;
 static constexpr Duration isolate_limit = 2s;
+/// A change of members that was not refused by then has begun.
+static constexpr Duration begin_limit = 1500ms;
+static constexpr size_t words_max = 4096;
 
 static std::string error_line(std::string_view message) { return JsonLine().text("error", message).str(); }
 
@@ -77,7 +80,9 @@ void Supervisor::look_at_folders() {
   if (configs) {
     for (NodeConfig& config : *configs) {
       if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.config.id == config.id; })) continue;
-      nodes_.emplace_back().config = std::move(config);
+      Node& node = nodes_.emplace_back();
+      node.config = std::move(config);
+      node.joined = announced_;
     }
   }
   adopt_running();
@@ -87,6 +92,7 @@ Status Supervisor::launch(Node& node) {
   TRY(node.launch, NodeLaunch::start(core_, node.config, socket_,
                                      [this, &node](const Status& status) { became_ready(node, status); }));
   node.state = State::starting;
+  node.adopted = false;
   return watch(node, node.launch->process());
 }
 
@@ -116,16 +122,19 @@ void Supervisor::adopt_running() {
     auto process = running_process(node.config);
     if (!process || !watch(node, *process)) continue;
     node.state = State::up;
+    node.adopted = true;
     if (announced_) announce_up(node);
   }
 }
 
-void Supervisor::announce_up(const Node& node) {
+void Supervisor::announce_up(Node& node) {
   const int pid = node.watch->process().pid;
   if (json_)
     print_line(JsonLine().text("event", "node_up").text("name", node.config.name).number("pid", pid).str());
   else
-    print_line(fmt::format("{} was started again as process {}", node.config.name, pid));
+    print_line(fmt::format("{} {} as process {}", node.config.name,
+                           node.joined ? "has come and runs" : "was started again", pid));
+  node.joined = false;
 }
 
 // Questions of the nodes.
@@ -141,8 +150,11 @@ void Supervisor::answer(const std::string& question, LineReply reply) {
   const std::string action = text("action"), name = text("node");
   if (stopping_) return reply(error_line("the cluster stops"));
   if (action == "list") return reply(list());
+  if (action == "add") return change_members(action, "", std::move(reply));
   auto found = std::ranges::find(nodes_, name, [](const Node& node) { return node.config.name; });
   if (found == nodes_.end()) return reply(error_line("there is no such node"));
+  if (action == "decommission" || action == "remove" || action == "cancel")
+    return change_members(action, name, std::move(reply));
   act(*found, action, std::move(reply));
 }
 
@@ -153,9 +165,11 @@ std::string Supervisor::list() const {
                         : is_stopped(node.watch->process()) ? "frozen"
                         : node.state == State::starting     ? "starting"
                                                             : "running";
-    nodes[node.config.name] = {{"state", state}, {"cut_off", node.cut_off}};
+    nodes[node.config.name] = {{"state", state}, {"cut_off", node.cut_off}, {"adopted", node.adopted}};
   }
-  return boost::json::serialize(boost::json::object{{"nodes", std::move(nodes)}});
+  boost::json::object list{{"nodes", std::move(nodes)}};
+  if (!problem_.empty()) list["problem"] = problem_;
+  return boost::json::serialize(list);
 }
 
 void Supervisor::act(Node& node, const std::string& action, LineReply reply) {
@@ -171,6 +185,47 @@ void Supervisor::act(Node& node, const std::string& action, LineReply reply) {
   if (action != "start") return tasks_.spawn(set_isolated(node, action == "cut-off", std::move(reply)));
   node.started = std::move(reply);
   if (Status launched = launch(node); !launched) became_ready(node, launched);
+}
+
+/// The command that people give does it, so that it can be interrupted and go on as theirs can.
+void Supervisor::change_members(const std::string& action, const std::string& node, LineReply reply) {
+  // One change at a time; cancelling is for the one that goes on.
+  if (member_change_ && action != "cancel") return reply(error_line("another change of members is under way"));
+  if (auto begun = std::exchange(member_reply_, nullptr)) begun("{}");
+  SpawnOptions options;
+  options.program = own_program();
+  options.arguments = {"node", action};
+  if (!node.empty()) options.arguments.push_back(node);
+  options.arguments.insert(options.arguments.end(), {"--data", data_, "--json"});
+  options.output_path = data_ + "/members.log";
+  (void)write_file(options.output_path, "");
+  auto child = spawn(options);
+  if (!child) return reply(error_line(child.error().message));
+  auto watched = watch_process(core_, child->process, [this](ExitStatus status) { members_changed(status); });
+  if (!watched) return reply(error_line(watched.error().message));
+  // A command whose change is turned back ends by itself, and need not say so.
+  if (member_change_)
+    if (auto rest = watch_process(core_, member_change_->process(), [this](ExitStatus) { superseded_.reset(); }))
+      superseded_ = std::move(*rest);
+  member_change_ = std::move(*watched);
+  member_reply_ = std::move(reply);
+  problem_.clear();
+  begun_timer_.arm(core_.clock().now() + begin_limit, [this] {
+    if (auto begun = std::exchange(member_reply_, nullptr)) begun("{}");
+  });
+}
+
+void Supervisor::members_changed(ExitStatus status) {
+  begun_timer_.cancel();
+  std::string words = "the change of members was interrupted";
+  if (auto said = read_file(data_ + "/members.log", words_max); said && !said->empty()) words = *said;
+  if (words.starts_with("asterism: ")) words.erase(0, std::string_view("asterism: ").size());
+  while (words.ends_with('\n')) words.pop_back();
+  const bool done = status.code == 0;
+  auto reply = std::exchange(member_reply_, nullptr);
+  if (reply) reply(done ? "{}" : error_line(words));
+  if (!reply && !done) problem_ = words;
+  member_change_.reset();
 }
 
 /// The node itself lets go of the others: nobody else can.
@@ -263,8 +318,8 @@ void Supervisor::ended(Node& node, ExitStatus status) {
     const std::string how = status.signal ? fmt::format(" by signal {}", *status.signal)
                             : status.code ? fmt::format(" with exit code {}", *status.code)
                                           : std::string();
-    print_line(fmt::format("{} ended{}. Start it again: asterism node start {} --data {}", node.config.name, how,
-                           node.config.name, options_.data));
+    print_line(as_typed(fmt::format("{} ended{}. Start it again: asterism node start {} --data {}", node.config.name,
+                                    how, node.config.name, options_.data)));
   }
   // It may have been started again before its end was seen.
   adopt_running();
@@ -279,6 +334,7 @@ void Supervisor::begin_stop() {
   if (stopping_) return;
   adopt_running();
   stopping_ = true;
+  if (member_change_) (void)send_signal(member_change_->process(), SIGTERM);
   signal_all(SIGTERM);
   kill_timer_.arm(core_.clock().now() + term_limit, [this] { signal_all(SIGKILL); });
   stop_if_ended();

@@ -18,8 +18,10 @@ namespace asterism {
 /// Nodes that join meanwhile are its own from then on.
 ///
 /// Nodes ask it over the socket `up.sock` in the cluster's folder, in lines of JSON: {"action": "list"} gives
-/// {"nodes": {"n1": {"state": "running", "cut_off": false}, …}} (running, frozen, starting, down);
-/// {"node": "n2", "action": "kill"} (freeze, thaw, start, cut-off, heal) gives {} or {"error": "…"} when it is done.
+/// {"nodes": {"n1": {"state": "running", "cut_off": false, "adopted": false}, …}} (running, frozen, starting, down);
+/// {"node": "n2", "action": "kill"} (freeze, thaw, start, cut-off, heal) gives {} or {"error": "…"} when it is done;
+/// decommission, remove, cancel, and add without a node, do so when the command `asterism node …` that does it has
+/// begun. What goes wrong later is the "problem" of the list.
 class Supervisor {
  public:
   Supervisor(ClusterOptions options, bool json) : options_(std::move(options)), json_(json) {}
@@ -34,17 +36,21 @@ class Supervisor {
     std::unique_ptr<NodeLaunch> launch;
     std::unique_ptr<ProcessWatch> watch;  // there while the process lives
     bool cut_off = false;
-    LineReply started;  // who waits for a start
+    bool joined = false;   // since this process began, and was not announced yet
+    bool adopted = false;  // somebody else started it: it cannot be cut off
+    LineReply started;     // who waits for a start
   };
 
   Status prepare();
   Status launch(Node& node);
   Status watch(Node& node, const ProcessName& process);
-  void announce_up(const Node& node);
+  void announce_up(Node& node);
   void answer(const std::string& question, LineReply reply);
   std::string list() const;
   void act(Node& node, const std::string& action, LineReply reply);
   Task<void> set_isolated(Node& node, bool isolated, LineReply reply);
+  void change_members(const std::string& action, const std::string& node, LineReply reply);
+  void members_changed(ExitStatus status);
   void ended(Node& node, ExitStatus status);
   void became_ready(Node& node, const Status& status);
   /// Takes on nodes that another process started.
@@ -71,7 +77,11 @@ class Supervisor {
   std::unique_ptr<FolderWatch> folders_;
   std::string socket_;  // its path
   std::unique_ptr<LineServer> server_;
-  Timer kill_timer_{core_.executor()}, watch_timer_{core_.executor()};
+  Timer kill_timer_{core_.executor()}, watch_timer_{core_.executor()}, begun_timer_{core_.executor()};
+  std::unique_ptr<ProcessWatch> member_change_;  // the command that goes on
+  std::unique_ptr<ProcessWatch> superseded_;     // one whose change is turned back
+  LineReply member_reply_;                       // who waits for it to begin
+  std::string problem_;
   bool announced_ = false, stopping_ = false;
   std::optional<Error> failure_;
   std::optional<std::string> admin_password_;  // made up by this start

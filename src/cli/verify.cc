@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <map>
 
 #include "cli/ask_nodes.h"
 #include "cli/commands.h"
@@ -90,20 +91,32 @@ std::string cell(const boost::json::value* value) {
 void print_words(const Verdict& verdict) {
   if (!verdict.differences.empty()) {
     constexpr const char* row = "  {:32}{:8}{:16}{:16}{}";
-    print_line(dim(fmt::format(fmt::runtime(row), "table", "shard", "nodes", "ranges", "what differs")));
+    std::map<std::pair<std::string, std::string>, size_t> unasked;  // how often, by node and reason
+    bool headed = false;
     for (const boost::json::value& value : verdict.differences) {
       const boost::json::object object = value.is_object() ? value.get_object() : boost::json::object();
+      const boost::json::value* ranges = object.if_contains("ranges");
+      if (const std::string why = text_member(object, "what"); ranges && *ranges == 0 && !why.empty()) {
+        ++unasked[{cell(object.if_contains("nodes")), why}];
+        continue;
+      }
+      if (!std::exchange(headed, true))
+        print_line(dim(fmt::format(fmt::runtime(row), "table", "shard", "nodes", "ranges", "what differs")));
       print_line(fmt::format(fmt::runtime(row), text_member(object, "keyspace") + "." + text_member(object, "table"),
-                             cell(object.if_contains("shard")), cell(object.if_contains("nodes")),
-                             cell(object.if_contains("ranges")), cell(object.if_contains("what"))));
+                             cell(object.if_contains("shard")), cell(object.if_contains("nodes")), cell(ranges),
+                             cell(object.if_contains("what"))));
     }
+    for (const auto& [who, times] : unasked)
+      print_line(fmt::format("  {} was not compared in {}: {}", who.first,
+                             times == 1 ? "1 shard of a table" : fmt::format("{} shards of tables", times),
+                             who.second));
   }
   if (!verdict.error.empty()) print_error(verdict.error);
   for (const boost::json::value& name : verdict.unreachable)
     print_error(fmt::format("{} does not answer: its replicas were not compared", cell(&name)));
   if (verdict.ok())
-    print_line(fmt::format("  {}: the replicas of {} tables in {} shards agree", coloured("ok", Colour::green),
-                           cell(&verdict.tables), cell(&verdict.shards)));
+    print_line(fmt::format("  {}: the replicas of {} table{} in {} shards agree", coloured("ok", Colour::green),
+                           cell(&verdict.tables), cell(&verdict.tables) == "1" ? "" : "s", cell(&verdict.shards)));
   else if (!verdict.differences.empty())
     print_line(fmt::format("  {}: {}", coloured("not ok", Colour::red),
                            fmt::format("{} differences", verdict.differences.size())));

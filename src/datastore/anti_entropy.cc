@@ -362,35 +362,48 @@ Task<Status> AntiEntropy::rebuild(Instant deadline) {
   co_return Status{};
 }
 
+/// The first live replica of a shard compares it with the others.
+bool AntiEntropy::looks_after(const Shard& shard) const {
+  auto first = std::ranges::find_if(shard.replicas, [&](NodeId node) { return liveness_.up(node); });
+  return first != shard.replicas.end() && *first == self_ && shard.replicas.size() > 1;
+}
+
+AntiEntropy::Progress AntiEntropy::progress() const {
+  Progress found;
+  for (const auto& [id, shard] : cluster_.shards()) {
+    if (!looks_after(shard)) continue;
+    ++found.shards;
+    auto known = seen_.find(id);
+    if (known == seen_.end() || known->second.writes == UINT64_MAX) continue;
+    found.compared += executor_.now() - known->second.at < options_.again_after;
+    if (!found.last || *found.last < known->second.at) found.last = known->second.at;
+  }
+  return found;
+}
+
 Task<void> AntiEntropy::rounds() {
-  struct Seen {
-    Instant at;
-    uint64_t writes = 0;
-  };
-  std::map<ShardId, Seen> seen;
   while (true) {
     co_await sleep_for(options_.pause);
     // The shard that was not looked at for longest, of those that this node looks after.
     std::optional<ShardId> next;
     const uint64_t writes = replica_.counters().writes;
     for (const auto& [id, shard] : cluster_.shards()) {
-      auto first = std::ranges::find_if(shard.replicas, [&](NodeId node) { return liveness_.up(node); });
-      if (first == shard.replicas.end() || *first != self_ || shard.replicas.size() < 2) continue;
-      auto known = seen.find(id);
-      if (known != seen.end() && known->second.writes == writes &&
+      if (!looks_after(shard)) continue;
+      auto known = seen_.find(id);
+      if (known != seen_.end() && known->second.writes == writes &&
           executor_.now() - known->second.at < options_.again_after)
         continue;
-      if (known == seen.end()) {
+      if (known == seen_.end()) {
         next = id;
         break;
       }
-      if (!next || known->second.at < seen.at(*next).at) next = id;
+      if (!next || known->second.at < seen_.at(*next).at) next = id;
     }
     if (!next) continue;
     Status repaired = co_await repair_shard(*next, false, executor_.now() + rpc_timeout * 6);
     if (!repaired) log_.debug("comparing shard {}: {}", *next, repaired.error().to_string());
-    seen[*next] = {executor_.now(), repaired ? writes : UINT64_MAX};
-    std::erase_if(seen, [&](const auto& entry) { return cluster_.shard(entry.first) == nullptr; });
+    seen_[*next] = {executor_.now(), repaired ? writes : UINT64_MAX};
+    std::erase_if(seen_, [&](const auto& entry) { return cluster_.shard(entry.first) == nullptr; });
   }
 }
 

@@ -1,6 +1,8 @@
 // The background comparison that makes replicas equal: hash trees over token ranges, then the rows that differ.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <vector>
 
 #include "base/pace.h"
@@ -57,8 +59,20 @@ class AntiEntropy {
   };
   const Counters& counters() const { return counters_; }
 
+  struct Progress {
+    uint64_t shards = 0;          // that this node looks after now
+    uint64_t compared = 0;        // of these, within the last `again_after`
+    std::optional<Instant> last;  // when the latest comparison of a shard ended well
+  };
+  Progress progress() const;
+
  private:
+  struct Seen {
+    Instant at;
+    uint64_t writes = 0;  // that this replica had taken; UINT64_MAX: the comparison failed
+  };
   Task<void> rounds();
+  bool looks_after(const Shard& shard) const;
   Task<Status> repair_shard(ShardId id, bool all_peers, Instant deadline);
   Task<Status> repair_with(const Shard& shard, TablePtr table, NodeId peer, Instant deadline, bool gently = false);
   Task<void> rest(Instant began, uint64_t moved_bytes);
@@ -91,6 +105,7 @@ class AntiEntropy {
   Log log_;
   Counters counters_;
   Pace pace_;  // of moves
+  std::map<ShardId, Seen> seen_;
   TaskGroup tasks_;
 };
 

@@ -64,6 +64,13 @@ uint64_t Hints::waiting() const {
   return sum;
 }
 
+std::map<NodeId, uint64_t> Hints::waiting_for() const {
+  std::map<NodeId, uint64_t> found;
+  for (const auto& [node, target] : targets_)
+    if (target.waiting > 0) found[node] = target.waiting;
+  return found;
+}
+
 Task<Status> Hints::store(NodeId target, Bytes mutation) {
   std::vector<Bytes> one;
   one.push_back(std::move(mutation));

@@ -38,6 +38,8 @@ class Hints {
   const Counters& counters() const { return counters_; }
   /// Hints that wait, for every target.
   uint64_t waiting() const;
+  /// Those of each target that has any: how far it lags behind what this node coordinated.
+  std::map<NodeId, uint64_t> waiting_for() const;
 
  private:
   struct Target {

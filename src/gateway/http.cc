@@ -30,6 +30,10 @@ Task<Result<HttpResponse>> call(const HttpHandler& handler, HttpRequest request)
   co_return co_await handler(std::move(request));
 }
 
+Task<Result<std::optional<HttpResponse>>> asked(const WebSocketGuard& guard, const HttpRequest& request) {
+  co_return co_await guard(request);
+}
+
 Task<Status> joined(TaskGroup& tasks) {
   co_await tasks.join();
   co_return Status();
@@ -46,14 +50,14 @@ void HttpRouter::add(HttpMethod method, std::string path, HttpHandler handler, s
   routes_.push_back({method, std::move(path), std::move(handler), limit});
 }
 
-void HttpRouter::add_websocket(std::string path, WebSocketHandler handler) {
+void HttpRouter::add_websocket(std::string path, WebSocketHandler handler, WebSocketGuard guard) {
   ASSERT(path.starts_with('/'));
-  websockets_.emplace_back(std::move(path), std::move(handler));
+  websockets_.push_back({std::move(path), std::move(handler), std::move(guard)});
 }
 
-const WebSocketHandler* HttpRouter::find_websocket(std::string_view path) const {
-  auto found = std::ranges::find(websockets_, path, [](const auto& pair) -> const std::string& { return pair.first; });
-  return found == websockets_.end() ? nullptr : &found->second;
+const HttpRouter::WebSocketRoute* HttpRouter::find_websocket(std::string_view path) const {
+  auto found = std::ranges::find(websockets_, path, &WebSocketRoute::path);
+  return found == websockets_.end() ? nullptr : &*found;
 }
 
 HttpRouter::Match HttpRouter::find(HttpMethod method, std::string_view path) const {
@@ -185,8 +189,8 @@ Task<bool> HttpServer::serve_one(Connection& connection) {
   const Instant received = executor_.now();
   HttpRequest request = decoder.take();
   request.from = connection.stream->remote_address();
-  if (const WebSocketHandler* handler = router_.find_websocket(request.path)) {
-    co_await serve_websocket(connection, std::move(request), *handler);
+  if (const HttpRouter::WebSocketRoute* route = router_.find_websocket(request.path)) {
+    co_await serve_websocket(connection, std::move(request), *route);
     co_return false;
   }
   const bool head_only = request.method == HttpMethod::head;
@@ -237,11 +241,21 @@ Task<HttpResponse> HttpServer::answer(HttpRequest request) {
   co_return std::move(*response);
 }
 
-Task<void> HttpServer::serve_websocket(Connection& connection, HttpRequest request, const WebSocketHandler& handler) {
-  HttpResponse response = !is_same_origin(request) ? HttpResponse::text(403, "only pages of this server may do this\n")
-                          : counters_.websockets_open >= options_.websockets_max
-                              ? HttpResponse::text(503, "too many WebSockets are open\n")
-                              : accept_websocket(request);
+Task<HttpResponse> HttpServer::answer_upgrade(const HttpRequest& request, const HttpRouter::WebSocketRoute& route) {
+  if (!is_same_origin(request)) co_return HttpResponse::text(403, "only pages of this server may do this\n");
+  if (route.guard) {
+    auto refused = co_await with_timeout(options_.handler_limit, asked(route.guard, request));
+    if (!refused) co_return HttpResponse::text(503, "the answer took too long\n");
+    if (*refused) co_return std::move(**refused);
+  }
+  if (counters_.websockets_open >= options_.websockets_max)
+    co_return HttpResponse::text(503, "too many WebSockets are open\n");
+  co_return accept_websocket(request);
+}
+
+Task<void> HttpServer::serve_websocket(Connection& connection, HttpRequest request,
+                                       const HttpRouter::WebSocketRoute& route) {
+  HttpResponse response = co_await answer_upgrade(request, route);
   const bool accepted = response.status == 101;
   if (!co_await send(connection, response, false, false) || !accepted) co_return;
   connection.upgraded = true;
@@ -252,7 +266,7 @@ Task<void> HttpServer::serve_websocket(Connection& connection, HttpRequest reque
     uint64_t& count;
   } open(counters_.websockets_open);
   WebSocketConnection socket(*connection.stream, std::move(connection.in), options_.websocket);
-  co_await handler(socket);
+  co_await route.handler(socket);
 }
 
 Task<bool> HttpServer::send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive) {

@@ -22,6 +22,9 @@ using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 /// Has one WebSocket for as long as it runs; destroyed, at any point where it waits, when the server stops.
 using WebSocketHandler = std::function<Task<void>(WebSocketConnection&)>;
 
+/// What to refuse a WebSocket with, if anything.
+using WebSocketGuard = std::function<Task<std::optional<HttpResponse>>(const HttpRequest&)>;
+
 /// Finds the handler of a request.
 class HttpRouter {
  public:
@@ -31,8 +34,14 @@ class HttpRouter {
   void add(HttpMethod method, std::string path, HttpHandler handler, std::optional<Duration> limit = {});
 
   /// A path for WebSockets alone. Only pages of this server may open them (is_same_origin).
-  void add_websocket(std::string path, WebSocketHandler handler);
-  const WebSocketHandler* find_websocket(std::string_view path) const;
+  /// `guard` may refuse the request before that, too.
+  void add_websocket(std::string path, WebSocketHandler handler, WebSocketGuard guard = {});
+  struct WebSocketRoute {
+    std::string path;
+    WebSocketHandler handler;
+    WebSocketGuard guard;
+  };
+  const WebSocketRoute* find_websocket(std::string_view path) const;
 
   struct Match {
     const HttpHandler* handler = nullptr;
@@ -50,7 +59,7 @@ class HttpRouter {
     std::optional<Duration> limit;
   };
   std::vector<Route> routes_;
-  std::vector<std::pair<std::string, WebSocketHandler>> websockets_;
+  std::vector<WebSocketRoute> websockets_;
 };
 
 struct HttpServerOptions {
@@ -111,7 +120,8 @@ class HttpServer {
   struct LargeBody;
   Task<Status> receive(Connection& connection, HttpRequestDecoder& decoder, std::optional<LargeBody>& large);
   Task<HttpResponse> answer(HttpRequest request);
-  Task<void> serve_websocket(Connection& connection, HttpRequest request, const WebSocketHandler& handler);
+  Task<void> serve_websocket(Connection& connection, HttpRequest request, const HttpRouter::WebSocketRoute& route);
+  Task<HttpResponse> answer_upgrade(const HttpRequest& request, const HttpRouter::WebSocketRoute& route);
   Task<bool> send(Connection& connection, const HttpResponse& response, bool head_only, bool keep_alive);
   Task<void> reject(Connection& connection, int status, std::string_view message);
   void evict();

@@ -33,7 +33,9 @@ ClientFaces::ClientFaces(Node& node, NodePorts ports, NodeHost* host, Log log)
            node.schema(), node.liveness(), node.metadata().state(),
            cql::CqlAccess{node.access(), authenticator_, node.config().authentication, &limits_}, roles_,
            log_.child("cql")),
-      console_(node, ports.executor, host, statements_, roles_, authenticator_, limits_) {
+      guard_(node.config().authentication, authenticator_, node.access(),
+             host != nullptr ? host->folder_secret() : std::string()),
+      console_(node, ports.executor, host, statements_, roles_, authenticator_, limits_, guard_) {
   cql::add_system_tables(virtual_tables_,
                          {node.config().id, node.config().cluster_name, node.cluster(), node.schema(), prepared_});
   if (host == nullptr) return;
@@ -65,12 +67,21 @@ void ClientFaces::listen_for_joiners() {
                                             log_.child("join"), options);
 }
 
+HttpHandler ClientFaces::guarded(HttpHandler handler, bool superuser) {
+  return [this, superuser, handler = std::move(handler)](HttpRequest request) -> Task<HttpResponse> {
+    if (auto refused = co_await guard_.refusal(request, superuser)) co_return std::move(*refused);
+    co_return co_await handler(std::move(request));
+  };
+}
+
 HttpRouter ClientFaces::routes() {
   HttpRouter router;
-  router.add(HttpMethod::get, "/status",
-             [this](HttpRequest) -> Task<HttpResponse> { co_return HttpResponse::json(200, node_.status_json()); });
-  router.add(HttpMethod::get, "/shards",
-             [this](HttpRequest request) -> Task<HttpResponse> { co_return shards_page(node_, request); });
+  const auto status = [this](HttpRequest) -> Task<HttpResponse> {
+    co_return HttpResponse::json(200, node_.status_json());
+  };
+  const auto shards = [this](HttpRequest request) -> Task<HttpResponse> { co_return shards_page(node_, request); };
+  router.add(HttpMethod::get, "/status", guarded(status, false));
+  router.add(HttpMethod::get, "/shards", guarded(shards, false));
   router.add(HttpMethod::get, "/healthz", [this](HttpRequest) -> Task<HttpResponse> {
     const bool serving = node_.state() == NodeState::serving;
     co_return HttpResponse::text(serving ? 200 : 503, std::string(to_string(node_.state())) + "\n");
@@ -82,9 +93,10 @@ HttpRouter ClientFaces::routes() {
     response.headers = {{"Content-Type", MetricsPage::content_type}};
     co_return response;
   });
-  router.add(HttpMethod::post, "/verify", [this](HttpRequest request) { return verify(std::move(request)); });
-  router.add(HttpMethod::post, "/drain",
-             [this](HttpRequest request) -> Task<HttpResponse> { co_return begin_drain(request); });
+  router.add(HttpMethod::post, "/verify",
+             guarded([this](HttpRequest request) { return verify(std::move(request)); }, true));
+  const auto drain = [this](HttpRequest request) -> Task<HttpResponse> { co_return begin_drain(request); };
+  router.add(HttpMethod::post, "/drain", guarded(drain, true));
   console_.add_routes(router);
   if (joins_ != nullptr) {
     joins_->add_routes(router);
@@ -93,12 +105,17 @@ HttpRouter ClientFaces::routes() {
   if (backups_ != nullptr) backups_->add_routes(router);
   for (const MemberAction action : {MemberAction::add, MemberAction::remove, MemberAction::remove_dead,
                                     MemberAction::cancel, MemberAction::rebalance})
-    router.add(HttpMethod::post, std::string("/members/") + to_string(action), [this, action](HttpRequest request) {
-      return change_members(node_, ports_.executor, action, std::move(request));
-    });
-  router.add(HttpMethod::get, "/balance", [this](HttpRequest) { return balance_page(node_, ports_.executor); });
-  router.add(HttpMethod::post, "/settings",
-             [this](HttpRequest request) { return change_setting(node_, ports_.executor, std::move(request)); });
+    router.add(
+        HttpMethod::post, std::string("/members/") + to_string(action),
+        guarded([this, action](
+                    HttpRequest request) { return change_members(node_, ports_.executor, action, std::move(request)); },
+                true));
+  const auto balance = [this](HttpRequest) { return balance_page(node_, ports_.executor); };
+  router.add(HttpMethod::get, "/balance", guarded(balance, false));
+  const auto settings = [this](HttpRequest request) {
+    return change_setting(node_, ports_.executor, std::move(request));
+  };
+  router.add(HttpMethod::post, "/settings", guarded(settings, true));
   return router;
 }
 

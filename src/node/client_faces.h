@@ -4,6 +4,7 @@
 #include "datastore/cql/server.h"
 #include "datastore/cql/system_tables.h"
 #include "gateway/http.h"
+#include "gateway/http_guard.h"
 #include "node/backup_requests.h"
 #include "node/console_face.h"
 #include "node/join_requests.h"
@@ -31,6 +32,8 @@ class ClientFaces {
 
  private:
   HttpRouter routes();
+  /// `superuser`: it changes something.
+  HttpHandler guarded(HttpHandler handler, bool superuser);
   HttpResponse begin_drain(const HttpRequest& request);
   void listen_for_joiners();
   Task<HttpResponse> verify(HttpRequest request);
@@ -47,6 +50,7 @@ class ClientFaces {
   RequestLimits limits_;
   cql::RoleStatements roles_;
   cql::CqlServer cql_;
+  HttpGuard guard_;
   ConsoleFace console_;
   std::unique_ptr<JoinRequests> joins_;      // where there is a process around the node
   std::unique_ptr<BackupRequests> backups_;  // where there is a process around the node

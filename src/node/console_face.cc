@@ -42,7 +42,8 @@ HttpResponse answer_with(const ConsoleFile& file, const HttpRequest& request) {
 }  // namespace
 
 ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
-                         cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits)
+                         cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits,
+                         HttpGuard& guard)
     : node_(node),
       executor_(executor),
       host_(host),
@@ -50,14 +51,21 @@ ConsoleFace::ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::St
       roles_(roles),
       authenticator_(authenticator),
       limits_(limits),
+      guard_(guard),
       feed_(node, executor, host) {}
 
 void ConsoleFace::add_routes(HttpRouter& router) {
   for (const ConsoleFile& file : console_files())
-    router.add(HttpMethod::get, std::string(file.path),
-               [&file](HttpRequest request) -> Task<HttpResponse> { co_return answer_with(file, request); });
+    router.add(HttpMethod::get, std::string(file.path), [this, &file](HttpRequest request) -> Task<HttpResponse> {
+      // The page asks for the login, which the browser then sends with the rest.
+      if (file.path == "/")
+        if (auto refused = co_await guard_.refusal(request, false)) co_return std::move(*refused);
+      co_return answer_with(file, request);
+    });
   router.add(HttpMethod::post, "/cql", [this](HttpRequest request) { return run_statement(std::move(request)); });
-  router.add_websocket("/live", [this](WebSocketConnection& socket) { return feed_.serve(socket); });
+  router.add_websocket(
+      "/live", [this](WebSocketConnection& socket) { return feed_.serve(socket); },
+      [this](const HttpRequest& request) { return guard_.refusal(request, false); });
   if (host_ == nullptr || !host_->is_supervised()) return;
   router.add(HttpMethod::post, std::string(actions_prefix),
              [this](HttpRequest request) { return act_on_node(std::move(request)); });

@@ -4,6 +4,7 @@
 
 #include "datastore/cql/json_query.h"
 #include "gateway/http.h"
+#include "gateway/http_guard.h"
 #include "gateway/request_limits.h"
 #include "node/live_feed.h"
 
@@ -15,13 +16,14 @@ class ConsoleFace {
  public:
   /// All of it outlives this, and this the server that the routes are for.
   ConsoleFace(Node& node, Executor& executor, NodeHost* host, cql::StatementExecutor& statements,
-              cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits);
+              cql::RoleStatements& roles, Authenticator& authenticator, RequestLimits& limits, HttpGuard& guard);
 
   ///   GET  /, /console.js, …            the console's files (console_files.h)
   ///   GET  /live                       WebSocket, live_feed.h
   ///   POST /cql                        json_query.h; with a login (http_login.h) where clients must log in
   /// and, where `asterism up` runs the node:
-  ///   POST /local/nodes/NAME/ACTION    kill, freeze, thaw, start, cut-off, heal: the supervisor does it
+  ///   POST /local/nodes/NAME/ACTION    the supervisor does it: kill, freeze, thaw, start, cut-off, heal, decommission,
+  ///                                    remove, cancel; add, where NAME says nothing
   ///   POST /local/isolated             {"isolated": true}: this node's own part in cut-off and heal
   void add_routes(HttpRouter& router);
 
@@ -37,6 +39,7 @@ class ConsoleFace {
   cql::RoleStatements& roles_;
   Authenticator& authenticator_;
   RequestLimits& limits_;
+  HttpGuard& guard_;
   LiveFeed feed_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "node/change_report.h"
 #include "node/node_rpc.h"
 
 namespace asterism {
@@ -48,6 +49,7 @@ LiveFeed::LiveFeed(Node& node, Executor& executor, NodeHost* host)
       self_(std::make_shared<LiveFeed*>(this)),
       keyspaces_(node.schema().keyspaces()),
       schema_index_(node.schema().version_index()),
+      change_(node.cluster().change()),
       tasks_(executor) {
   node.liveness().on_change([weak = std::weak_ptr(self_)](NodeId id, bool up) {
     if (auto self = weak.lock()) (*self)->node_changed(id, up);
@@ -55,6 +57,7 @@ LiveFeed::LiveFeed(Node& node, Executor& executor, NodeHost* host)
   node.metadata().state().on_change([weak = std::weak_ptr(self_)] {
     if (auto self = weak.lock()) (*self)->metadata_changed();
   });
+  for (const auto& [id, member] : node.cluster().nodes()) names_[id] = member.name;
   tasks_.spawn(push_loop());
 }
 
@@ -73,6 +76,33 @@ void LiveFeed::node_changed(NodeId node, bool up) {
 }
 
 void LiveFeed::metadata_changed() {
+  schema_changed();
+  members_changed();
+}
+
+void LiveFeed::members_changed() {
+  const ClusterState& cluster = node_.cluster();
+  const auto& now = cluster.change();
+  const auto before = std::exchange(change_, now);
+  const bool same = now && before && now->began == before->began;
+  if (before && !same) {
+    const std::string name = before->comes ? before->comes->name : names_[before->leaves];
+    const bool member = cluster.nodes().contains(before->subject());
+    if (before->cancelled)
+      note("member", fmt::format("{} is {}: the change was turned back", name, member ? "a member as before" : "gone"));
+    else
+      note("member", member ? fmt::format("{} is a member: {} shards moved", name, before->shards)
+                            : fmt::format("{} has left the cluster: {} shards moved", name, before->shards));
+  }
+  names_.clear();
+  for (const auto& [id, node] : cluster.nodes()) names_[id] = node.name;
+  if (now && !same) note("member", fmt::format("{}: {} shards move", describe_change(cluster, *now), now->shards));
+  if (same && now->cancelled && !before->cancelled)
+    note("member", fmt::format("{} goes back to what it was", name_of(cluster, now->subject())));
+  if (consoles_ > 0 && (!same || now->cancelled != before->cancelled)) publish();
+}
+
+void LiveFeed::schema_changed() {
   if (schema_index_ == node_.schema().version_index()) return;
   schema_index_ = node_.schema().version_index();
   using Change = cql::wire::SchemaChange::Change;
@@ -114,7 +144,10 @@ Task<void> LiveFeed::push_loop() {
 }
 
 void LiveFeed::ask_others() {
-  for (const auto& [id, node] : node_.cluster().nodes()) {
+  std::vector<NodeId> others;
+  for (const auto& [id, node] : node_.cluster().nodes()) others.push_back(id);
+  if (const auto& change = node_.cluster().change(); change && change->comes) others.push_back(change->comes->id);
+  for (const NodeId id : others) {
     if (id == node_.config().id || peers_[id].asking || !node_.liveness().up(id)) continue;
     peers_[id].asking = true;
     tasks_.spawn(ask(id));
@@ -146,30 +179,50 @@ Task<void> LiveFeed::ask_supervisor() {
   const boost::json::object* object = value.if_object();
   const boost::json::value* nodes = object && !bad ? object->if_contains("nodes") : nullptr;
   processes_ = nodes && nodes->is_object() ? nodes->get_object() : boost::json::object();
+  const boost::json::value* problem = object && !bad ? object->if_contains("problem") : nullptr;
+  if (!problem || !problem->is_string() || supervisor_problem_ == problem->get_string()) co_return;
+  supervisor_problem_ = std::string(problem->get_string());
+  note("down", supervisor_problem_);
 }
 
 // Telling.
+
+/// What it is at most; "joining" and "leaving" are part of the change.
+std::string_view LiveFeed::state_of(const NodeInfo& node, Peer& peer) {
+  const auto& change = node_.cluster().change();
+  const bool comes = change && change->comes && change->comes->id == node.id;
+  if (!node_.liveness().up(node.id)) return comes ? "joining" : "down";
+  if (peer.load && executor_.now() - peer.heard > silence_max) return "suspect";
+  if (comes) return "joining";
+  if (peer.load)
+    if (const auto* said = peer.load->if_contains("state"); said && said->is_string() && *said != "serving")
+      return said->get_string();
+  return change && !change->cancelled && change->leaves == node.id ? "leaving" : "up";
+}
+
+void LiveFeed::watch_state(const NodeInfo& node, std::string_view state) {
+  std::string& before = peers_[node.id].state;
+  if (before == state) return;
+  if (state == "draining") note("member", node.name + " is drained: it sends its clients elsewhere");
+  if (state == "drained") note("member", node.name + " is drained: it may be stopped");
+  before = state;
+}
 
 boost::json::object LiveFeed::node_object(const NodeInfo& node) {
   const bool self = node.id == node_.config().id;
   boost::json::object out{{"id", node.id.value},     {"name", node.name},         {"address", node.host},
                           {"cql", node.port("cql")}, {"http", node.port("http")}, {"datacenter", node.place.datacenter},
                           {"rack", node.place.rack}};
-  const bool up = node_.liveness().up(node.id);
-  std::string_view state = up ? "up" : "down";
   Peer& peer = peers_[node.id];
   if (self) {
     peer.load = node_.load();
     peer.heard = executor_.now();
   }
-  if (!up) peer.load.reset();
-  if (peer.load) {
-    const boost::json::value* said = peer.load->if_contains("state");
-    if (said && said->is_string() && said->get_string() != "serving") state = said->get_string();
-    if (executor_.now() - peer.heard > silence_max) state = "suspect";
-    out["load"] = *peer.load;
-  }
+  if (!node_.liveness().up(node.id)) peer.load.reset();
+  const std::string_view state = state_of(node, peer);
+  watch_state(node, state);
   out["state"] = state;
+  if (peer.load) out["load"] = *peer.load;
   if (const boost::json::value* process = processes_.if_contains(node.name)) out["process"] = *process;
   return out;
 }
@@ -177,6 +230,8 @@ boost::json::object LiveFeed::node_object(const NodeInfo& node) {
 std::string LiveFeed::view_message() {
   boost::json::array nodes;
   for (const auto& [id, node] : node_.cluster().nodes()) nodes.push_back(node_object(node));
+  const auto& change = node_.cluster().change();
+  if (change && change->comes) nodes.push_back(node_object(*change->comes));
   const NodeId leader = node_.metadata().leader();
   boost::json::object view{{"type", "view"},
                            {"self", node_.config().name},
@@ -185,6 +240,10 @@ std::string LiveFeed::view_message() {
                            {"local", host_ != nullptr && host_->is_supervised()},
                            {"shards", node_.cluster().shards().size()},
                            {"nodes", std::move(nodes)}};
+  if (auto report = change_report(node_.cluster())) {
+    view["change"] = std::move(*report);
+    view["moves"] = moves_between_nodes(node_.cluster());
+  }
   return boost::json::serialize(view);
 }
 
@@ -211,9 +270,16 @@ std::string LiveFeed::shards_message(const std::string& keyspace) const {
     boost::json::array replicas;
     for (NodeId replica : shard->replicas) replicas.emplace_back(replica.value);
     // Tokens as text: a number of JavaScript holds 53 bits.
-    shards.push_back({{"after", std::to_string(shard->range.after)},
-                      {"to", std::to_string(shard->range.to)},
-                      {"replicas", std::move(replicas)}});
+    boost::json::object out{{"after", std::to_string(shard->range.after)},
+                            {"to", std::to_string(shard->range.to)},
+                            {"replicas", std::move(replicas)}};
+    if (shard->moving()) {
+      boost::json::array target;
+      for (NodeId replica : shard->target) target.emplace_back(replica.value);
+      out["target"] = std::move(target);
+      out["settling"] = shard->settling;
+    }
+    shards.push_back(std::move(out));
   }
   return boost::json::serialize(
       boost::json::object{{"type", "shards"}, {"keyspace", keyspace}, {"shards", std::move(shards)}});

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "cluster/cluster_state.h"
 #include "datastore/cql/event_source.h"
 #include "gateway/websocket_connection.h"
 #include "node/node.h"
@@ -15,10 +16,11 @@
 
 namespace asterism {
 
-/// Messages, each a JSON object with "type": "view" (every half second and when a node goes up or down), and, when they
-/// are new to the console, "schema", "shards" (of the keyspace that it chose by {"keyspace": "…"}) and "events". What a
-/// console has not taken when the next view is made is left out, so a slow one costs no memory. With no console there
-/// is no work but keeping the last events. Used by one core.
+/// Messages, each a JSON object with "type": "view" (every half second and when a node goes up or down; with "change"
+/// and "moves", as change_report.h makes them, while members change), and, when they are new to the console, "schema",
+/// "shards" (of the keyspace that it chose by {"keyspace": "…"}) and "events". What a console has not taken when the
+/// next view is made is left out, so a slow one costs no memory. With no console there is no work but keeping the last
+/// events. Used by one core.
 class LiveFeed {
  public:
   LiveFeed(Node& node, Executor& executor, NodeHost* host);
@@ -41,12 +43,15 @@ class LiveFeed {
     std::optional<boost::json::object> load;
     Instant heard{0};
     bool asking = false;
+    std::string state;  // that was shown last
   };
   struct Console;
 
   void note(std::string kind, std::string text);
   void node_changed(NodeId node, bool up);
   void metadata_changed();
+  void schema_changed();
+  void members_changed();
   void watch_counters();
   Task<void> push_loop();
   void ask_others();
@@ -54,6 +59,8 @@ class LiveFeed {
   Task<void> ask_supervisor();
   void publish();
   boost::json::object node_object(const NodeInfo& node);
+  std::string_view state_of(const NodeInfo& node, Peer& peer);
+  void watch_state(const NodeInfo& node, std::string_view state);
   std::string view_message();
   std::string schema_message() const;
   std::string shards_message(const std::string& keyspace) const;
@@ -72,6 +79,9 @@ class LiveFeed {
   NodeId leader_;
   uint64_t hints_ = 0, differing_ = 0;
   std::map<NodeId, Peer> peers_;
+  std::optional<MemberChange> change_;   // as far as it was told
+  std::map<NodeId, std::string> names_;  // of the members, as far as they were told
+  std::string supervisor_problem_;
   boost::json::object processes_;  // by name, from the supervisor
   bool asking_supervisor_ = false;
   std::shared_ptr<const std::string> view_;

@@ -1,6 +1,8 @@
 // What a node tells of itself: its status, its load and its metrics.
 #include "node/node_parts.h"
 
+#include "node/change_report.h"
+
 #include <algorithm>
 
 namespace asterism {
@@ -21,10 +23,17 @@ boost::json::object Node::Parts::load_object() {
   out["loop_lag_ms"] = ms(lately.lag);
   out["connections"] = cql.connections_open;
   out["hints"] = hints->waiting();
+  boost::json::object hints_for;
+  for (const auto& [target, count] : hints->waiting_for()) hints_for[std::to_string(target.value)] = count;
+  if (!hints_for.empty()) out["hints_for"] = std::move(hints_for);
   out["compared"] = anti_entropy->counters().compared;
   out["differing"] = anti_entropy->counters().differing;
   out["moved_bytes"] = anti_entropy->counters().moved_bytes;
   out["move_mib_s"] = lately.moved_bytes_per_s / (1 << 20);
+  const datastore::AntiEntropy::Progress repair = anti_entropy->progress();
+  boost::json::object comparison{{"shards", repair.shards}, {"compared", repair.compared}};
+  if (repair.last) comparison["last_s"] = std::chrono::duration<double>(ports.executor.now() - *repair.last).count();
+  out["comparison"] = std::move(comparison);
   out["store_bytes"] = store->file_bytes();
   if (tuning.host != nullptr) {
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
@@ -120,23 +129,7 @@ std::string Node::status_json() {
                      {"up", parts.liveness->up(id)}});
   status["nodes"] = std::move(nodes);
   status["next_node"] = parts.cluster.next_node().value;
-  if (const auto& change = parts.cluster.change()) {
-    boost::json::object out{{"node", name_of(change->subject())},
-                            {"id", change->subject().value},
-                            {"what", change->replaces() ? "replace"
-                                     : change->comes    ? "add"
-                                     : change->moves    ? "rebalance"
-                                     : change->dead     ? "remove"
-                                                        : "decommission"},
-                            {"cancelled", change->cancelled},
-                            {"ready", change->ready},
-                            {"shards", change->shards},
-                            {"moving", parts.cluster.moving()},
-                            {"mib_per_second", parts.cluster.settings().move_mib_per_second}};
-    if (change->replaces()) out["replaces"] = name_of(change->leaves);
-    if (change->comes) out["address"] = change->comes->host;
-    status["change"] = std::move(out);
-  }
+  if (auto change = change_report(parts.cluster)) status["change"] = std::move(*change);
   status["feature_level"] = {{"active", parts.cluster.level()}, {"supported", parts.supported_level()}};
   boost::json::object settings;
   for (const auto& [name, value] : parts.cluster.settings().list()) settings[name] = value;

@@ -255,6 +255,43 @@ def post_cql(cluster, statement, user=None):
         return refused.code, None
 
 
+def get(cluster, path, authorization=None, method="GET"):
+    request = urllib.request.Request(f"http://{cluster.addresses()[0]}:{cluster.ready['nodes'][0]['http']}{path}",
+                                     b"{}" if method == "POST" else None, {"Content-Type": "application/json"}, method=method)
+    if authorization:
+        request.add_header("Authorization", authorization)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def test_what_nodes_tell_over_http_needs_a_login_or_their_folder(guarded, admin):
+    def basic(name, password):
+        return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+    admin.execute("CREATE ROLE onlooker WITH LOGIN = true AND PASSWORD = 'pw'")
+    onlooker, secret = basic("onlooker", "pw"), "Bearer " + (guarded.data / "n1" / "node.secret").read_text()
+    for path in ("/", "/status", "/shards"):
+        assert get(guarded, path) == get(guarded, path, basic("onlooker", "wrong")) == 401, path
+        assert get(guarded, path, "Bearer ") == get(guarded, path, "Bearer " + "0" * 64) == 401, path
+        assert get(guarded, path, onlooker) == get(guarded, path, secret) == 200, path
+    # An upgrade is refused in the same way, before anything else is looked at.
+    assert get(guarded, "/live") == get(guarded, "/live", basic("onlooker", "wrong")) == 401
+    assert get(guarded, "/live", onlooker) == 426
+    for path in ("/verify", "/drain", "/members/add", "/members/remove", "/members/remove_dead", "/members/cancel"):
+        assert get(guarded, path, method="POST") == 401, path
+        assert get(guarded, path, onlooker, method="POST") == 403, path
+    assert get(guarded, "/members/add", basic(*ADMIN), method="POST") == 400
+    # What monitoring asks, and what says nothing of the cluster.
+    for path in ("/metrics", "/healthz", "/console.js"):
+        assert get(guarded, path) == 200, path
+    status = command("status", "--data", guarded.data, "--json")
+    assert status.returncode == 0 and json.loads(status.stdout.splitlines()[0]), status.stderr
+    assert command("verify", "--data", guarded.data).returncode == 0
+
+
 def test_statements_over_http_need_a_login_too(guarded, admin):
     admin.execute("CREATE ROLE http_reader WITH LOGIN = true AND PASSWORD = 'pw'")
     assert post_cql(guarded, "SELECT cluster_name FROM system.local")[0] == 401

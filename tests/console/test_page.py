@@ -1,7 +1,9 @@
 """The console as a person sees it, in a headless Chromium."""
 
+import json
 import pathlib
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -11,8 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from cluster import wait_until
-from conftest import load
+from cluster import command, wait_until
+from conftest import load, run
 
 
 def at(cluster, node=0):
@@ -119,13 +121,13 @@ def focus(page):
 
 def test_everything_is_reached_by_keyboard_and_has_a_name(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page) and page.find(".shard"), 10, "the cluster")
+    wait_until(lambda: all_up(page) and page.find(".shard") and page.find(".actions button:enabled"), 10, "the cluster")
     reached = []
-    for _ in range(30):
+    for _ in range(36):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         reached.append(focus(page))
     assert all(reached), reached
-    for name in ("Sky", "Tables", "Shards of", "Kill n1", "Freeze n2", "Cut off n3", "Try it", "Events"):
+    for name in ("Sky", "Tables", "Shards of", "Kill n1", "Freeze n2", "Cut off n3", "Decommission n2", "Add a node", "Try it", "Events"):
         assert name in reached, (name, reached)
     assert any(name.startswith("n2, up") for name in reached)
     star = page.find(".star")[0]
@@ -181,3 +183,30 @@ def test_pictures(page, shop, tmp_path_factory, request):
             page.picture(folder / "console-tables.png")
     for scheme in ("dark", "light", "phone"):
         assert 10_000 < (folder / f"console-{scheme}.png").stat().st_size < 300_000
+
+
+def test_a_picture_of_a_move(page, shop, tmp_path_factory, request):
+    """docs/console-move.png: a node that joins while clients write, with more rows and keyspaces than the other tests have."""
+    wanted = request.config.getoption("--pictures")
+    folder = pathlib.Path(wanted or tmp_path_factory.mktemp("pictures"))
+    for i in range(18 if wanted else 1):
+        run(shop, f"CREATE KEYSPACE more_{i} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 3}}")
+        run(shop, f"CREATE TABLE more_{i}.rows (id int PRIMARY KEY, text text)")
+    with load(shop):
+        page.size(1280, 860)
+        page.open(*at(shop))
+        wait_until(lambda: all_up(page) and page.find(".shard"), 10, "the cluster")
+        Select(page.find("#keyspace")[0]).select_by_value("shop")
+        time.sleep(20 if wanted else 0)
+        done = []
+        adding = threading.Thread(target=lambda: done.append(command("node", "add", "--data", shop.data, "--json")))
+        adding.start()
+        wait_until(lambda: page.find(".moving.copying") or done, 15, "shards to move")
+        wait_until(lambda: not wanted or done or float(page.find("[role=progressbar]")[0].get_attribute("aria-valuenow")) > 330,
+                   60, "some to have moved")
+        time.sleep(0.3 if wanted else 0)
+        page.picture(folder / "console-move.png")
+        adding.join()
+    assert done[0].returncode == 0, done[0].stderr
+    shop.nodes.append({**shop.nodes[0], **json.loads(done[0].stdout)})
+    assert 10_000 < (folder / "console-move.png").stat().st_size < 300_000

@@ -181,5 +181,13 @@ TEST_F(RealDiskTest, FolderWatchSeesNewFiles) {
   EXPECT_TRUE(core.run_until([&] { return changes > 0; }, 10s));
 }
 
+TEST_F(RealDiskTest, FolderWatchSeesNewFolders) {
+  int changes = 0;
+  auto watch = watch_folders(core, {folder}, [&] { ++changes; });
+  ASSERT_TRUE(watch);
+  ASSERT_TRUE(make_folders(folder + "/new"));
+  EXPECT_TRUE(core.run_until([&] { return changes > 0; }, 10s));
+}
+
 }  // namespace
 }  // namespace asterism

@@ -109,7 +109,7 @@ Result<std::unique_ptr<FolderWatch>> watch_folders(RealCore& core, const std::ve
   Descriptor inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (inotify.get() < 0) return std::unexpected(error_from_errno(errno, "inotify"));
   for (const std::string& folder : folders) {
-    if (::inotify_add_watch(inotify.get(), folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0)
+    if (::inotify_add_watch(inotify.get(), folder.c_str(), IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE) < 0)
       return std::unexpected(error_from_errno(errno, "watch " + folder));
   }
   auto state = std::make_shared<WatchState>(core.impl(), inotify.release(), std::move(changed));
