@@ -5,6 +5,8 @@ namespace asterism {
 
 constexpr Duration measure_limit = 10s;
 constexpr Duration begin_limit = 10s;
+constexpr Duration quick = 100ms;
+constexpr int rests_for = 200;                       // times as long as measuring took
 constexpr Duration respect = std::chrono::hours(1);  // for who cancelled a step
 
 Task<BalanceOutlook> Node::Parts::look_at_balance(size_t most_steps, Instant deadline) {
@@ -45,14 +47,19 @@ bool Node::Parts::may_balance() const {
 Task<void> Node::Parts::tend_balance() {
   std::optional<Instant> uneven_since;
   Instant not_before;
+  Duration rest = tuning.balance_every;
   while (true) {
-    co_await sleep_for(tuning.balance_every);
+    co_await sleep_for(rest);
     if (std::exchange(balance_cancelled, false)) not_before = ports.executor.now() + respect;
     if (!may_balance() || ports.executor.now() < not_before) {
       uneven_since.reset();
       continue;
     }
-    const auto scopes = co_await shard_sizes->measure(ports.executor.now() + measure_limit);
+    const Instant begun_at = ports.executor.now();
+    const auto scopes = co_await shard_sizes->measure(begun_at + measure_limit);
+    // With very many tables or shards it is done more seldom.
+    const Duration took = ports.executor.now() - begun_at;
+    rest = took > quick ? std::max(tuning.balance_every, took * rests_for) : tuning.balance_every;
     if (unevenness(stored_shares(cluster.ring(), scopes)) <= uneven_above) {
       uneven_since.reset();
       continue;

@@ -1,5 +1,6 @@
 """TLS between clients and nodes, with the real driver: who is trusted, and who is not."""
 
+import base64
 import contextlib
 import json
 import socket
@@ -132,9 +133,15 @@ def test_plain_text_is_closed_and_hurts_nobody(secured):
 
 def test_http_and_the_command_line_speak_tls(secured):
     address = secured.addresses()[0]
-    with urllib.request.urlopen(f"https://{address}:{secured.nodes[0]['http']}/status",
-                                context=trusting(secured, check_hostname=True), timeout=5) as answer:
+    context = trusting(secured, check_hostname=True)
+    login = base64.b64encode(f"admin:{secured.ready['admin_password']}".encode()).decode()
+    status = urllib.request.Request(f"https://{address}:{secured.nodes[0]['http']}/status",
+                                    headers={"Authorization": f"Basic {login}"})
+    with urllib.request.urlopen(status, context=context, timeout=5) as answer:
         assert json.load(answer)["state"] == "serving"
+    with urllib.request.urlopen(f"https://{address}:{secured.nodes[0]['http']}/healthz", context=context,
+                                timeout=5) as answer:
+        assert answer.read() == b"serving\n"
     said = command("status", "--data", secured.data, "--json")
     assert [node["state"] for node in json.loads(said.stdout)["nodes"]] == ["up"] * 3, said
     verified = command("verify", "--data", secured.data)
