@@ -190,7 +190,8 @@ Task<Status> KeyValueStore::flush() {
   CO_TRY_STATUS(co_await run_blocking(disk_, [engine] {
     rocksdb::FlushOptions options;
     options.wait = true;
-    options.allow_write_stall = true;
+    // Where compaction lags it waits here, not the core in its next write; what does not fit meanwhile is refused.
+    options.allow_write_stall = false;
     return to_status(engine->database->Flush(options), engine->options.path);
   }));
   engine->sealed_bytes -= std::min(sealed, engine->sealed_bytes);

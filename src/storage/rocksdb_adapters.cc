@@ -143,9 +143,6 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
   }
   out.compression = rocksdb::kLZ4Compression;
   out.bytes_per_sync = 512u << 10;  // else a file of many MiB goes to the disk at once, and the log waits for it
-  out.compaction_style = rocksdb::kCompactionStyleUniversal;
-  out.compaction_options_universal.max_size_amplification_percent = 100;
-  out.level0_file_num_compaction_trigger = 8;
   out.merge_operator = make_merge_operator(options.merge);
 
   rocksdb::BlockBasedTableOptions table;
