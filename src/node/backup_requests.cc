@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "gateway/scram.h"
 #include "node/node_host.h"
+#include "node/request_parts.h"
 #include "node/snapshots.h"
 #include "runtime/task_group.h"
 
@@ -16,31 +17,6 @@ namespace {
 
 constexpr Duration decide_limit = 20s, write_limit = 10s;
 constexpr size_t mutations_in_turn = 256;
-
-HttpResponse refusal(const Error& error) {
-  int status = 503;
-  switch (error.code) {
-    case ErrorCode::corrupt:
-      status = 400;
-      break;
-    case ErrorCode::unauthorized:
-      status = 403;
-      break;
-    case ErrorCode::already_exists:
-    case ErrorCode::invalid_argument:
-    case ErrorCode::not_found:
-    case ErrorCode::too_large:
-    case ErrorCode::unsupported:
-      status = 409;
-      break;
-    case ErrorCode::overloaded:
-      status = 429;
-      break;
-    default:
-      break;
-  }
-  return HttpResponse::text(status, error.message + "\n");
-}
 
 Result<std::string> name_in(const HttpRequest& request) {
   boost::json::error_code bad;

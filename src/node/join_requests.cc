@@ -6,6 +6,7 @@
 #include "node/member_requests.h"
 #include "node/node_host.h"
 #include "node/node_rpc.h"
+#include "node/request_parts.h"
 
 namespace asterism {
 
@@ -44,30 +45,6 @@ Result<boost::json::object> object_of(const HttpRequest& request) {
     if (!error && body.is_object()) return std::move(body.get_object());
   }
   return fail(ErrorCode::corrupt, "the body must be a JSON object of {} bytes at most", body_bytes_max);
-}
-
-HttpResponse refusal(const Error& error) {
-  int status = 503;
-  switch (error.code) {
-    case ErrorCode::corrupt:
-      status = 400;
-      break;
-    case ErrorCode::unauthorized:
-      status = 403;
-      break;
-    case ErrorCode::already_exists:
-    case ErrorCode::invalid_argument:
-    case ErrorCode::not_found:
-    case ErrorCode::too_large:
-      status = 409;
-      break;
-    case ErrorCode::overloaded:
-      status = 429;
-      break;
-    default:
-      break;
-  }
-  return HttpResponse::text(status, error.message + "\n");
 }
 
 HttpResponse answer_of(Result<HttpResponse> done) { return done ? std::move(*done) : refusal(done.error()); }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "node/request_parts.h"
 #include "node/snapshots.h"
 #include "runtime/io.h"
 
@@ -16,16 +17,6 @@ struct Busy {
   std::set<std::string>& names;
   std::string name;
 };
-
-std::string text_of(const boost::json::object& object, const char* name) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-int64_t number_of(const boost::json::object& object, const char* name) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 std::string folder_of(const std::string& name) { return std::string(snapshots_folder) + "/" + name; }
 std::string manifest_of(const std::string& name) { return folder_of(name) + "/" + manifest_file; }
@@ -48,9 +39,9 @@ Task<Result<Bytes>> Snapshots::serve(RpcRequest request) {
 }
 
 Task<Result<boost::json::object>> Snapshots::carry_out(const boost::json::object& request, Instant deadline) {
-  const std::string what = text_of(request, "do");
+  const std::string what = text_or_empty(request, "do");
   if (what == "list") co_return co_await list_own();
-  const std::string name = text_of(request, "name"), id = text_of(request, "id");
+  const std::string name = text_or_empty(request, "name"), id = text_or_empty(request, "id");
   if (!is_snapshot_name(name)) co_return fail(ErrorCode::corrupt, "a request for a snapshot has no name");
   if (busy_.contains(name)) co_return fail(ErrorCode::already_exists, "another command works on its part of {}", name);
   const Busy busy(busy_, name);
@@ -75,15 +66,15 @@ Task<Result<bool>> Snapshots::there(const std::string& path) {
 
 Task<Result<boost::json::object>> Snapshots::take(const boost::json::object& request, Instant deadline) {
   SnapshotManifest manifest;
-  manifest.name = text_of(request, "name");
-  manifest.id = text_of(request, "id");
+  manifest.name = text_or_empty(request, "name");
+  manifest.id = text_or_empty(request, "id");
   manifest.cluster = config_.cluster_name;
   manifest.node = config_.name;
-  manifest.taken_us = number_of(request, "taken_us");
+  manifest.taken_us = number_or_zero(request, "taken_us");
   if (const boost::json::value* nodes = request.if_contains("nodes"); nodes != nullptr && nodes->is_array())
     for (const boost::json::value& node : nodes->get_array())
       if (node.is_string()) manifest.nodes.emplace_back(node.get_string());
-  CO_TRY_STATUS(co_await metadata_.applied(static_cast<uint64_t>(number_of(request, "applied")), deadline));
+  CO_TRY_STATUS(co_await metadata_.applied(static_cast<uint64_t>(number_or_zero(request, "applied")), deadline));
   CO_TRY(const bool exists, co_await there(manifest_of(manifest.name)));
   if (exists)
     co_return fail(ErrorCode::already_exists,

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "node/node_rpc.h"
+#include "node/request_parts.h"
 #include "runtime/task_group.h"
 
 namespace asterism {
@@ -19,16 +20,6 @@ struct Flag {
   ~Flag() { set = false; }
   bool& set;
 };
-
-std::string text_of(const boost::json::object& object, const char* name) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-int64_t number_of(const boost::json::object& object, const char* name) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 boost::json::array texts(const std::vector<std::string>& of) {
   boost::json::array out;
@@ -199,10 +190,10 @@ Task<Result<boost::json::object>> Snapshots::create(std::string name) {
   boost::json::array parts;
   for (const Asked& asked : taken)
     parts.push_back({{"node", name_of(asked.node)},
-                     {"bytes", number_of(*asked.answer, "bytes")},
-                     {"files", number_of(*asked.answer, "files")},
-                     {"ms", number_of(*asked.answer, "ms")},
-                     {"folder", text_of(*asked.answer, "folder")}});
+                     {"bytes", number_or_zero(*asked.answer, "bytes")},
+                     {"files", number_or_zero(*asked.answer, "files")},
+                     {"ms", number_or_zero(*asked.answer, "ms")},
+                     {"folder", text_or_empty(*asked.answer, "folder")}});
   co_return boost::json::object{{"name", name}, {"id", id}, {"taken_us", taken_us}, {"nodes", std::move(parts)}};
 }
 
@@ -225,14 +216,14 @@ Task<Result<boost::json::object>> Snapshots::list() {
     for (const boost::json::value& value : own->get_array()) {
       if (!value.is_object()) continue;
       const boost::json::object& each = value.get_object();
-      Found& of = found[text_of(each, "name")];
-      if (const std::string error = text_of(each, "error"); !error.empty()) {
+      Found& of = found[text_or_empty(each, "name")];
+      if (const std::string error = text_or_empty(each, "error"); !error.empty()) {
         of.error = fmt::format("{}: {}", name_of(asked.node), error);
         continue;
       }
-      of.id = text_of(each, "id");
-      of.taken_us = number_of(each, "taken_us");
-      of.bytes += number_of(each, "bytes");
+      of.id = text_or_empty(each, "id");
+      of.taken_us = number_or_zero(each, "taken_us");
+      of.bytes += number_or_zero(each, "bytes");
       of.nodes.push_back(name_of(asked.node));
       if (const boost::json::value* nodes = each.if_contains("nodes"); nodes != nullptr && nodes->is_array()) {
         of.wanted.clear();
@@ -265,7 +256,7 @@ Task<Status> Snapshots::remove(std::string name) {
       co_await ask_all(members(), {{"do", "drop"}, {"name", name}}, ports_.executor.now() + 4 * ask_limit);
   for (const Asked& asked : answers) {
     if (asked.answer)
-      any |= number_of(*asked.answer, "dropped") > 0;
+      any |= number_or_zero(*asked.answer, "dropped") > 0;
     else
       left += fmt::format("{}{} ({})", left.empty() ? "" : ", ", name_of(asked.node), asked.answer.error().message);
   }
