@@ -86,20 +86,22 @@ def test_what_is_kept_is_not_loaded_again(cluster):
     assert "asterism_bench" not in keyspaces(cluster)
 
 
-def test_a_rate_is_held_and_a_stall_is_charged_for_all_it_delays(cluster):
-    out = bench(cluster, "write", "--seconds", 2, "--rate", 500, "--rows", 1000)
-    assert out["not_begun"] == 0 and abs(out["operations"] - 1000) < 20
-    going = subprocess.Popen([ASTERISM, "bench", "write", "--seconds", "4", "--rate", "500", "--rows", "1000",
-                              "--consistency", "ALL", "--json", "--data", str(cluster.data)], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: "asterism_bench" in keyspaces(cluster), 10, "the load to begin")
-    time.sleep(1)
-    cluster.freeze(2)
-    time.sleep(0.5)
-    cluster.thaw(2)
-    out = json.loads(going.communicate(timeout=60)[0])
-    # A quarter of a second's operations had to wait a quarter of a second at least, although few were under way.
-    assert out["max_ms"] > 300 and out["p95_ms"] > 100, out
+def test_a_rate_is_held_and_a_stall_is_charged_for_all_it_delays(tmp_path):
+    # One node: nobody else can suspect it while it stands still, so that what waits is served late instead of failing.
+    with Cluster(tmp_path / "data", 1, OFFSET + 10) as cluster:
+        out = bench(cluster, "write", "--seconds", 2, "--rate", 500, "--rows", 1000)
+        assert abs(out["operations"] + out["not_begun"] - 1000) < 20 and out["operations"] > 500, out
+        going = subprocess.Popen([ASTERISM, "bench", "write", "--seconds", "5", "--rate", "500", "--rows", "1000",
+                                  "--json", "--data", str(cluster.data)], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: "asterism_bench" in keyspaces(cluster), 10, "the load to begin")
+        time.sleep(1)
+        cluster.freeze(0)
+        time.sleep(1)
+        cluster.thaw(0)
+        out = json.loads(going.communicate(timeout=60)[0])
+    # Half of a second's operations had to wait half a second at least, although few were under way.
+    assert out["errors"] == 0 and out["max_ms"] > 500 and out["p95_ms"] > 250, out
 
 
 def test_errors_are_counted_when_a_node_is_killed(cluster):
