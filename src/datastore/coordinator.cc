@@ -9,6 +9,7 @@ namespace asterism::datastore {
 
 constexpr Duration retry_delay = 10ms;
 constexpr size_t max_shards_at_once = 1024;  // of a range read; a request may name four times as many
+constexpr size_t long_answer_bytes = 32 << 10;
 
 static RequestFailure failure(RequestFailure::Kind kind, std::string message) {
   RequestFailure out;
@@ -381,6 +382,10 @@ struct Coordinator::ReadState : Tally, std::enable_shared_from_this<ReadState> {
   bool data_present() const {
     return std::ranges::any_of(answers, [](const Answer& answer) { return !answer.digest_only; });
   }
+  /// What comes of it holds the core for long.
+  bool has_long_answer() const {
+    return std::ranges::any_of(answers, [](const Answer& answer) { return answer.bytes.size() >= long_answer_bytes; });
+  }
   bool ready() const { return reached() && data_present(); }
   bool over() const { return ready() || (outstanding == 0 && spare == 0); }
 };
@@ -493,9 +498,15 @@ Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route&
                                               Instant deadline, bool& retry) {
   const Requirement& requirement = route.requirement;
   if (requirement.enough(options_.self)) {
+    ReplicaRead reading = replicas_.reading(command);
+    Result<bool> done = replicas_.begin_read(reading);
+    if (done && !*done) {
+      const Status finished = co_await replicas_.finish_read(reading, route.view, deadline);
+      if (!finished) done = fail(finished.error());
+    }
     // What cannot be read here, another replica may have.
-    if (auto encoded = replicas_.read_own(command)) {
-      auto live = live_page(std::move(*encoded), command.now_s);
+    if (done) {
+      auto live = live_page(std::move(reading).take(), command.now_s);
       if (!live) co_return std::unexpected(failure_of(live.error()));
       co_return std::move(*live);
     }
@@ -533,6 +544,7 @@ Task<Served<ReadPage>> Coordinator::read_once(ReadCommand& command, const Route&
     co_return std::unexpected(std::move(failed));
   }
 
+  if (state->has_long_answer()) co_await long_turn();
   const auto data = std::ranges::find(state->answers, false, &ReadState::Answer::digest_only);
   const uint64_t digest = state->answers.size() > 1 ? digest_of(data->bytes) : 0;
   const bool equal =
@@ -568,6 +580,7 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
     co_return std::unexpected(state->describe(Consistency::quorum));
   }
 
+  if (state->has_long_answer()) co_await long_turn();
   std::vector<ReadResult> results;
   std::vector<NodeId> nodes;
   for (auto& answer : state->answers) {

@@ -27,6 +27,7 @@ MergeFunction merge_function() {
 
 Replica::Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log)
     : options_(options),
+      executor_(executor),
       store_(store),
       log_(std::move(log)),
       flushed_at_open_(store.flushed_position()),

@@ -28,7 +28,10 @@ MergeFunction merge_function();
 
 struct ReplicaOptions {
   uint64_t max_pending_bytes = 64 << 20;  // appended and not applied yet, or one write; else overloaded
-  uint64_t max_result_bytes = 1 << 20;    // of one answer
+  uint64_t max_result_bytes = 1 << 20;    // of one answer of read()
+  uint64_t max_served_bytes = 512 << 10;  // of one to a client (ReplicaRead)
+  uint32_t max_served_steps = 4096;
+  Duration slice_time = std::chrono::milliseconds(1);  // for which a long read holds the core
   uint64_t row_cache_bytes = 8 << 20;
   uint64_t slice_cache_bytes = 8 << 20;
   Defects defects;
@@ -76,7 +79,8 @@ class Replica {
   /// Removes all rows of a table between two keys, durably and in the order of writes.
   Task<Status> drop_range(Bytes from, Bytes to);
 
-  /// An encoded ReadResult. Errors: corrupt (stored bytes are damaged), io.
+  /// An encoded ReadResult at once, for work in the background; ReplicaRead gives up the core between its slices.
+  /// Errors: corrupt (stored bytes are damaged), io.
   Result<Bytes> read(const ReadCommand& command);
   Result<std::optional<Bytes>> get(BytesView key) const { return store_.get(key); }
   KeyValueStore::Iterator iterate(KeyValueStore::Bounds bounds) const { return store_.iterate(std::move(bounds)); }
@@ -103,7 +107,7 @@ class Replica {
     Bytes payload;
     OneShot<void>::Sender done;
   };
-  class Reader;
+  friend class ReplicaRead;
 
   Task<Status> append(uint8_t kind, Bytes payload);
   void expect_durable();
@@ -120,6 +124,7 @@ class Replica {
   void stop(Error error);
 
   ReplicaOptions options_;
+  Executor& executor_;
   KeyValueStore& store_;
   Log log_;
   const Position flushed_at_open_;

@@ -156,19 +156,39 @@ Task<Status> ReplicaService::write_all(const RequestView& view, std::vector<Byte
   co_return co_await replica_.write_all(std::move(mutations));
 }
 
-Result<Bytes> ReplicaService::read_own(const ReadCommand& command) {
+Status ReplicaService::check_readable(const ReadCommand& command) const {
   if (metadata_.applied_index() < fence_)
     return fail(ErrorCode::unavailable, "node {} has forgotten some of the metadata", self_);
   if (rebuilding_) return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
   if (schema_.table(command.table) == nullptr) return fail(ErrorCode::not_found, "the table was dropped");
-  return replica_.read(command);
+  return {};
+}
+
+Result<bool> ReplicaService::begin_read(ReplicaRead& reading) {
+  TRY_STATUS(check_readable(reading.command()));
+  return reading.begin();
+}
+
+Task<Status> ReplicaService::finish_read(ReplicaRead& reading, const RequestView& view, Instant deadline) {
+  Executor& executor = co_await current_executor();
+  while (true) {
+    co_await long_turn();
+    if (executor.now() >= deadline) co_return fail(ErrorCode::timeout, "the deadline passed");
+    CO_TRY_STATUS(check(view, &Shard::answers));
+    CO_TRY_STATUS(check_readable(reading.command()));
+    CO_TRY(const bool done, reading.go_on());
+    if (done) co_return Status{};
+  }
 }
 
 Task<Result<Bytes>> ReplicaService::read(const RequestView& view, const ReadCommand& command, bool digest_only,
                                          Instant deadline) {
   if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::answers));
-  CO_TRY(Bytes encoded, read_own(command));
+  ReplicaRead reading(replica_, command);
+  CO_TRY(const bool done, begin_read(reading));
+  if (!done) CO_TRY_STATUS(co_await finish_read(reading, view, deadline));
+  Bytes encoded = std::move(reading).take();
   if (!digest_only) co_return encoded;
   Bytes digest;
   ByteWriter(digest).u64_le(digest_of(encoded));

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cluster/metadata_service.h"
-#include "datastore/replica.h"
+#include "datastore/replica_read.h"
 
 namespace asterism::datastore {
 
@@ -48,8 +48,14 @@ class ReplicaService {
   Task<Status> write_all(const RequestView& view, std::vector<Bytes> mutations, Instant deadline);
   /// The encoded result, or its digest in 8 bytes.
   Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
-  /// The encoded result at once, for a request of this node whose view of the cluster is this node's.
-  Result<Bytes> read_own(const ReadCommand& command);
+  // The same in two parts, for a request of this node. The first needs no coroutine; where it says false there is more
+  // to read.
+
+  ReplicaRead reading(const ReadCommand& command) { return ReplicaRead(replica_, command); }
+  /// Begins to read; this node's view of the cluster must be the request's.
+  Result<bool> begin_read(ReplicaRead& reading);
+  /// Reads what is left, in turns with other long reads. In each of them the request must still belong here.
+  Task<Status> finish_read(ReplicaRead& reading, const RequestView& view, Instant deadline);
   /// Finds the fence of an earlier life. Before any request is served.
   Status start();
   /// Makes durable that this node knows as much of the metadata as it knows now: whatever it forgets in a crash, it
@@ -77,6 +83,7 @@ class ReplicaService {
   Task<Status> know(const RequestView& view, Instant deadline);
   Task<Status> store_fence(uint64_t index);
   Status check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const;
+  Status check_readable(const ReadCommand& command) const;
   Task<Result<Bytes>> serve_write(RpcRequest request);
   Task<Result<Bytes>> serve_write_all(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);

@@ -42,17 +42,15 @@ Executor::~Executor() {
   ASSERT(idle());
 }
 
-void Executor::post(Ready& ready) {
+void Executor::add(Line& line, Ready& ready) {
   const bool was_idle = idle();
-  line_.push(ready);
+  line.push(ready);
   if (was_idle) wake();
 }
 
-void Executor::post_behind(Ready& ready) {
-  const bool was_idle = idle();
-  behind_.push(ready);
-  if (was_idle) wake();
-}
+void Executor::post(Ready& ready) { add(line_, ready); }
+void Executor::post_behind(Ready& ready) { add(behind_, ready); }
+void Executor::post_long(Ready& ready) { add(long_, ready); }
 
 Executor::Line& Executor::next_line() {
   const bool its_turn = !behind_.empty() && (line_.empty() || since_behind_ >= others_first);
@@ -60,17 +58,25 @@ Executor::Line& Executor::next_line() {
   return its_turn ? behind_ : line_;
 }
 
+void Executor::run_first(Line& line) {
+  Ready& first = *line.next_;
+  first.unqueue();
+  first.run();
+}
+
 size_t Executor::run(size_t most) {
   ASSERT(!running_);
   running_ = true;
   size_t ran = 0;
   fire_due_timers();
-  for (size_t steps = 0; steps < most && !idle(); ++ran) {
+  for (size_t steps = 0; steps < most && !(line_.empty() && behind_.empty()); ++ran) {
     Line& line = next_line();
     steps += &line == &behind_ ? steps_of_a_turn : 1;
-    Ready& first = *line.next_;
-    first.unqueue();
-    first.run();
+    run_first(line);
+  }
+  if (!long_.empty()) {
+    run_first(long_);
+    ++ran;
   }
   running_ = false;
   return ran;

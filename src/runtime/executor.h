@@ -55,8 +55,8 @@ class Timer {
   size_t index_ = not_armed;
 };
 
-/// Runs what is ready, first in first out in each of two lines, and keeps the timers. Driven by a runtime; used by one
-/// core only.
+/// Runs what is ready, first in first out in each of three lines, and keeps the timers. Driven by a runtime; used by
+/// one core only.
 class Executor {
  public:
   /// The clock must outlive the executor, and the executor everything queued or armed in it.
@@ -76,13 +76,16 @@ class Executor {
   static constexpr size_t others_first = 8;
   /// What it counts for in run().
   static constexpr size_t steps_of_a_turn = 8;
+  /// The same for what holds the core for long, a millisecond say: each run() ends with one of these, however many
+  /// wait, and the runtime looks for new work before the next.
+  void post_long(Ready& ready);
 
   // For the runtime that drives this executor.
 
-  /// Fires the timers that are due and runs what is ready, until nothing is or `most` things were run.
-  /// Returns how many were.
+  /// Fires the timers that are due and runs what is ready, until nothing but long things is or `most` things were run,
+  /// and one long thing. Returns how many were.
   size_t run(size_t most);
-  bool idle() const { return line_.empty() && behind_.empty(); }
+  bool idle() const { return line_.empty() && behind_.empty() && long_.empty(); }
   /// When the earliest timer is due.
   std::optional<Instant> next_deadline() const;
   /// Called when work appears while run() is not running: something was posted, or a timer became the earliest.
@@ -105,6 +108,8 @@ class Executor {
   };
 
   Line& next_line();
+  void add(Line& line, Ready& ready);
+  static void run_first(Line& line);
   void fire_due_timers();
   void insert(Timer& timer, Instant at);
   void erase(Timer& timer);
@@ -116,7 +121,7 @@ class Executor {
   }
 
   const Clock& clock_;
-  Line line_, behind_;
+  Line line_, behind_, long_;
   size_t since_behind_ = 0;
   std::vector<Armed> heap_;
   uint64_t next_sequence_ = 0;

@@ -171,6 +171,35 @@ TEST_F(RuntimeTest, SemaphorePermitsComeBack) {
   EXPECT_EQ(semaphore.available(), 1u);
 }
 
+TEST_F(RuntimeTest, EachRunEndsWithOneLongTurn) {
+  std::vector<std::string> order;
+  group.spawn([](std::vector<std::string>& out) -> Task<void> {
+    for (int i = 0; i < 3; ++i) {
+      co_await long_turn();
+      out.push_back("long");
+    }
+  }(order));
+  const auto yielding = [](std::vector<std::string>& out) -> Task<void> {
+    for (int i = 0; i < 2; ++i) {
+      co_await yield_now();
+      out.push_back("behind");
+    }
+  };
+  group.spawn(yielding(order));
+  run();
+  EXPECT_EQ(order, (std::vector<std::string>{"behind", "behind", "long"}));
+  EXPECT_FALSE(executor.idle());
+  order.clear();
+  group.spawn([](std::vector<std::string>& out) -> Task<void> {
+    out.push_back("short");
+    co_return;
+  }(order));
+  EXPECT_EQ(executor.run(1), 2u);
+  EXPECT_EQ(order, (std::vector<std::string>{"short", "long"}));
+  group.cancel();
+  EXPECT_TRUE(executor.idle());
+}
+
 TEST_F(RuntimeTest, JoinWaitsForTheLastTask) {
   TaskGroup workers(executor);
   bool joined = false;

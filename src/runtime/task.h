@@ -153,6 +153,7 @@ class Resumption : public Ready {
   }
   /// After everybody who has not had a turn.
   void resume_behind() { executor_->post_behind(*this); }
+  void resume_long() { executor_->post_long(*this); }
   Executor& executor() const { return *executor_; }
 
  protected:
@@ -180,6 +181,18 @@ struct Yield : Resumption {
   void await_resume() const noexcept {}
 };
 inline Yield yield_now() { return {}; }
+
+/// Before each piece of long work: waits until it is its turn to hold the core (Executor::post_long).
+struct LongTurn : Resumption {
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> self) {
+    suspend(self);
+    resume_long();
+  }
+  void await_resume() const noexcept {}
+};
+inline LongTurn long_turn() { return {}; }
 
 /// `co_await sleep_until(instant)`, `co_await sleep_for(duration)`.
 class Sleep : Resumption {

@@ -34,6 +34,9 @@ struct QueryOptions {
   std::optional<int64_t> timestamp_us;    // the client's default timestamp
   std::optional<int32_t> now_in_seconds;  // v5: instead of the node's clock for expiry
   Instant deadline = Instant::never();
+  /// What a SELECT that reads several times has for each of them, also behind the deadline: who counts a large table
+  /// waits for it.
+  Duration read_limit{0};
 
   // How rows are written.
   wire::Version version = wire::Version::v4;

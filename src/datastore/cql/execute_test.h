@@ -73,7 +73,7 @@ class Fixture : public ::testing::Test, public SchemaChanges {
     std::optional<T> result;
     TaskGroup group(loop_);
     group.spawn(keep(std::move(task), result));
-    loop_.run(SIZE_MAX);
+    while (!loop_.idle()) loop_.run(SIZE_MAX);
     EXPECT_TRUE(result.has_value());
     return std::move(*result);
   }

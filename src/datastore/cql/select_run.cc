@@ -16,6 +16,8 @@ namespace {
 
 /// Rows asked for at a time where the page does not bound them.
 constexpr uint32_t internal_page_rows = 5000;
+/// Then others get the core: each may be short, of many keys.
+constexpr uint32_t reads_in_turn = 16;
 
 std::unexpected<wire::ErrorResponse> bad_paging_state() {
   return std::unexpected(
@@ -202,7 +204,10 @@ ReadCommand SelectRun::next_command() const {
 
 Task<Served<ReadPage>> SelectRun::read(ReadCommand command) {
   if (plan_.virtual_table != nullptr) co_return read_virtual(*plan_.virtual_table, command);
-  co_return co_await executor_.tables_.read(plan_.table, std::move(command), consistency_, options_.deadline);
+  Instant deadline = options_.deadline;
+  if (reads_++ > 0) deadline = std::max(deadline, executor_.clock_.now() + options_.read_limit);
+  if (reads_ % reads_in_turn == 0) co_await long_turn();
+  co_return co_await executor_.tables_.read(plan_.table, std::move(command), consistency_, deadline);
 }
 
 Task<Answer<void>> SelectRun::read_all() {

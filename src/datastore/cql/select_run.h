@@ -66,6 +66,7 @@ class SelectRun {
   bool partition_seen_ = false;
   uint32_t emitted_ = 0;
   bool more_ = false;
+  uint32_t reads_ = 0;
 
   datastore::Row stored_;
   RowValues row_;
