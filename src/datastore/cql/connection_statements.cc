@@ -61,6 +61,7 @@ Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParame
   options.now_in_seconds = parameters.now_in_seconds;
   options.deadline = server_.executor_.now() + limit_of(plan, server_.options_);
   options.read_limit = server_.options_.read_timeout;
+  options.abandoned = &closed_;
   options.version = version();
   options.stream = stream;
   options.principal = principal();

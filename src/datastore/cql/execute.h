@@ -37,6 +37,8 @@ struct QueryOptions {
   /// What a SELECT that reads several times has for each of them, also behind the deadline: who counts a large table
   /// waits for it.
   Duration read_limit{0};
+  /// True from when nobody waits for the answer: a SELECT then ends with its present read. Must outlive the execution.
+  const bool* abandoned = nullptr;
 
   // How rows are written.
   wire::Version version = wire::Version::v4;

@@ -408,6 +408,19 @@ TEST_F(Execute, SchemaStatements) {
   EXPECT_EQ(run("DROP KEYSPACE ks"), "applied");
 }
 
+TEST_F(Execute, NobodyReadsOnForAClientThatIsGone) {
+  run("CREATE TABLE t (k int PRIMARY KEY, v int)");
+  run("INSERT INTO t (k) VALUES (1)");
+  bool gone = false;
+  QueryOptions options;
+  options.abandoned = &gone;
+  const std::string many = "SELECT k FROM t WHERE k IN (1, 2)", few = "SELECT k FROM t WHERE k = 1";
+  EXPECT_EQ(run(many, options), run(few, options));
+  gone = true;
+  EXPECT_EQ(error_of(many, options).code, wire::CqlErrorCode::read_failure);
+  EXPECT_EQ(run(few, options), "1\n");
+}
+
 TEST_F(Execute, FailuresOfRequests) {
   run("CREATE TABLE t (k int PRIMARY KEY, v int)");
   datastore::RequestFailure failure;

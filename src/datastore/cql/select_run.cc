@@ -205,7 +205,14 @@ ReadCommand SelectRun::next_command() const {
 Task<Served<ReadPage>> SelectRun::read(ReadCommand command) {
   if (plan_.virtual_table != nullptr) co_return read_virtual(*plan_.virtual_table, command);
   Instant deadline = options_.deadline;
-  if (reads_++ > 0) deadline = std::max(deadline, executor_.clock_.now() + options_.read_limit);
+  if (reads_++ > 0) {
+    if (options_.abandoned != nullptr && *options_.abandoned) {
+      datastore::RequestFailure gone;
+      gone.message = "the client is gone";
+      co_return std::unexpected(std::move(gone));
+    }
+    deadline = std::max(deadline, executor_.clock_.now() + options_.read_limit);
+  }
   if (reads_ % reads_in_turn == 0) co_await long_turn();
   co_return co_await executor_.tables_.read(plan_.table, std::move(command), consistency_, deadline);
 }
