@@ -102,13 +102,8 @@ struct Node final : sim::Process {
   Task<Status> open() {
     KeyValueStore::Options options;
     options.background_compaction = false;
-    options.merge = [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
-                       Bytes& merged) {
-      std::vector<BytesView> versions;
-      if (existing) versions.push_back(*existing);
-      versions.insert(versions.end(), operands.begin(), operands.end());
-      return merge_versions(key, versions, merged).has_value();
-    };
+    options.merge = merge_function();
+    options.supersedes = version_supersedes;
     CO_TRY(store, co_await KeyValueStore::open(machine.disk(), options));
     s = std::make_unique<Services>(machine, *store, defects);
     WriteAheadLog::Options log;

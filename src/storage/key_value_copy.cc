@@ -148,7 +148,7 @@ Task<Result<std::vector<KeyValueStore::CopiedFile>>> KeyValueStore::copy_to(std:
 Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open_copy(Disk& disk, Options options) {
   auto engine = std::make_shared<Engine>();
   engine->path = disk.rocksdb_path(options.path);
-  engine->rocksdb_options = make_options(disk.rocksdb_env(), options);
+  engine->rocksdb_options = make_options(disk.rocksdb_env(), options, engine->reuse);
   engine->rocksdb_options.create_if_missing = false;
   engine->options = std::move(options);
   CO_TRY_STATUS(co_await run_blocking(disk, [engine] { return engine->open_copy(); }));

@@ -49,7 +49,7 @@ Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open(Disk& disk, Opt
   CO_TRY_STATUS(co_await sync_directory(disk, slash == std::string::npos ? "" : options.path.substr(0, slash)));
   auto engine = std::make_shared<Engine>();
   engine->path = disk.rocksdb_path(options.path);
-  engine->rocksdb_options = make_options(disk.rocksdb_env(), options);
+  engine->rocksdb_options = make_options(disk.rocksdb_env(), options, engine->reuse);
   engine->options = std::move(options);
   CO_TRY_STATUS(co_await run_blocking(disk, [engine] { return engine->open(); }));
   const Position flushed = engine->flushed;
@@ -134,15 +134,21 @@ Status KeyValueStore::apply(Batch& batch) {
   if (changes.merges && !engine_->options.merge)
     return fail(ErrorCode::invalid_argument, "the store was opened without a merge function");
   const uint64_t memtables = engine_->active_bytes + engine_->sealed_bytes;
-  if (memtables > engine_->options.memtable_bytes * 4)
+  if (memtables > engine_->options.memtable_bytes * 3)
     return fail(ErrorCode::overloaded, "{} bytes wait for a flush of store {}", memtables, engine_->options.path);
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   write.no_slowdown = true;
   TRY_STATUS(to_status(engine_->database->Write(write, &changes.writes), engine_->options.path));
-  engine_->active_bytes += changes.writes.GetDataSize() + changes.writes.Count() * entry_overhead_bytes;
+  engine_->count_applied(changes.writes);
   batch.clear();
   return {};
+}
+
+void KeyValueStore::Engine::count_applied(const rocksdb::WriteBatch& writes) {
+  active_bytes += writes.GetDataSize() + writes.Count() * entry_overhead_bytes;
+  const auto [entries, bytes] = std::exchange(reuse, {});
+  active_bytes -= std::min(active_bytes, bytes + entries * entry_overhead_bytes);
 }
 
 Status KeyValueStore::Engine::read_status(const rocksdb::Status& status) {
