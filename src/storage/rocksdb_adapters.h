@@ -46,8 +46,7 @@ struct KeyValueStore::Engine {
   uint64_t active_bytes = 0, sealed_bytes = 0;
 
   ~Engine();
-  Status open();
-  Status open_copy();
+  Status open(Purpose purpose);
   /// The status of a read; remembers damage.
   Status read_status(const rocksdb::Status& status);
   Result<Position> stored_position(rocksdb::ReadTier tier) const;
