@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "cli/ask_nodes.h"
+#include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/look_until.h"
 #include "cli/output.h"
@@ -249,13 +250,7 @@ void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* h
     command->add_option("--datacenter", options->datacenter, "Where it stands (where n1 does)");
     command->add_option("--rack", options->rack, "In which rack it stands (in that of n1)");
   }
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
 }
 
 }  // namespace

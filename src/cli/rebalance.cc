@@ -138,13 +138,7 @@ void add_rebalance(CLI::App& app, Chosen& chosen) {
       "the\n"
       "one that is under way back. The cluster makes the same steps by itself where a node is more than 10 % off the\n"
       "mean for a minute, unless asterism settings balancer off.");
-  rebalance->callback([options, &chosen] {
-    chosen = [options] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*rebalance, chosen, [options] { return run(*options); });
 }
 
 }  // namespace asterism

@@ -331,13 +331,7 @@ void add_shards(CLI::App& app, Chosen& chosen) {
       "the mean over keyspaces; the bytes of its tables' files, which rows reach some time after they are written. The "
       "bar\n"
       "shows the share that it holds beside the largest.");
-  shards->callback([options, &chosen] {
-    chosen = [options] {
-      Status shown = show_shards(*options);
-      if (!shown) print_error(shown.error().message);
-      return shown ? 0 : 1;
-    };
-  });
+  when_chosen(*shards, chosen, [options] { return show_shards(*options); });
 }
 
 }  // namespace asterism

@@ -125,13 +125,7 @@ CLI::App* add_command(CLI::App& snapshot, Chosen& chosen, const char* name, cons
   if (named) command->add_option("name", options->name, "Its name, such as monday")->required();
   command->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
   command->add_flag("--json", options->json, "Print one line of JSON");
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
   return command;
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cli/ask_nodes.h"
+#include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/own_authority.h"
 #include "gateway/join_token.h"
@@ -153,14 +154,10 @@ void add_token_command(CLI::App& node, Chosen& chosen) {
   auto* list = token->add_flag("--list", options->list, "Show the tokens that hold, without their secrets");
   token->add_option("--revoke", options->revoke, "End the token with this id")->excludes(list);
   token->add_flag("--json", options->json, "Print one line of JSON");
-  token->callback([options, &chosen] {
-    chosen = [options] {
-      Status done = options->list              ? list_tokens(*options)
-                    : !options->revoke.empty() ? revoke_token(*options)
-                                               : make_token(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
+  when_chosen(*token, chosen, [options] {
+    return options->list              ? list_tokens(*options)
+           : !options->revoke.empty() ? revoke_token(*options)
+                                      : make_token(*options);
   });
 }
 
