@@ -121,17 +121,12 @@ Status list_tokens(const TokenOptions& options) {
   for (const boost::json::value& value : tokens->get_array()) {
     if (!value.is_object()) continue;
     const boost::json::object& token = value.get_object();
-    const auto number = [&](const char* name) {
-      const boost::json::value* found = token.if_contains(name);
-      return found && found->is_int64() ? found->get_int64() : 0;
-    };
     std::string machines;
-    if (const boost::json::value* used = token.if_contains("used_by"); used && used->is_array())
-      for (const boost::json::value& machine : used->get_array())
-        if (machine.is_object()) machines += (machines.empty() ? "" : ", ") + text_member(machine.get_object(), "name");
+    for (const boost::json::value& machine : array_member(token, "used_by"))
+      if (machine.is_object()) machines += (machines.empty() ? "" : ", ") + text_member(machine.get_object(), "name");
     print_line(fmt::format("  {:18}{:14}{:<11}{}", text_member(token, "id"),
-                           fmt::format("{} s", number("expires_in_s")), number("uses_left"),
-                           machines.empty() ? "-" : machines));
+                           fmt::format("{} s", integer_member(token, "expires_in_s")),
+                           integer_member(token, "uses_left"), machines.empty() ? "-" : machines));
   }
   return {};
 }
