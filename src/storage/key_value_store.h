@@ -28,6 +28,7 @@ using SupersedesFunction = std::function<bool(BytesView key, BytesView older, By
 /// where the block cache misses. Used by one core only; only flush, compact and verify work away from the core.
 class KeyValueStore {
   struct Engine;
+  enum class Purpose : uint8_t { use, read_copy };
 
  public:
   struct Options {
@@ -147,7 +148,7 @@ class KeyValueStore {
   /// Reads every file whole and compares it with its checksum. Empty: all is well. Errors: io.
   Task<Result<std::vector<BadFile>>> verify() const;
 
-  // Copies (key_value_copy.cc).
+  // Copies (key_value_copy.cc; open_copy() beside open()).
 
   struct CopiedFile {
     std::string name;  // in the copy's folder
@@ -168,6 +169,7 @@ class KeyValueStore {
 
  private:
   KeyValueStore(Disk& disk, std::shared_ptr<Engine> engine, Position applied);
+  static Task<Result<std::unique_ptr<KeyValueStore>>> open(Disk& disk, Options options, Purpose purpose);
 
   Disk& disk_;
   std::shared_ptr<Engine> engine_;  // shared with work that is away from the core

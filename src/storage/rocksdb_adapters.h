@@ -48,8 +48,7 @@ struct KeyValueStore::Engine {
   uint64_t active_bytes = 0, sealed_bytes = 0;
 
   ~Engine();
-  Status open();
-  Status open_copy();
+  Status open(Purpose purpose);
   void count_applied(const rocksdb::WriteBatch& writes);
   /// The status of a read; remembers damage.
   Status read_status(const rocksdb::Status& status);
