@@ -177,6 +177,17 @@ std::string text_member(const boost::json::object& object, std::string_view name
   return printable({text.data(), text.size()});
 }
 
+int64_t integer_member(const boost::json::object& object, std::string_view name) {
+  const boost::json::value* value = object.if_contains({name.data(), name.size()});
+  return value && value->is_int64() ? value->get_int64() : 0;
+}
+
+const boost::json::array& array_member(const boost::json::object& object, std::string_view name) {
+  static const boost::json::array none;
+  const boost::json::value* value = object.if_contains({name.data(), name.size()});
+  return value && value->is_array() ? value->get_array() : none;
+}
+
 const boost::json::value* find_member(const boost::json::object& object, std::string_view path) {
   const size_t dot = path.find('.');
   const std::string_view name = path.substr(0, dot);

@@ -68,6 +68,10 @@ const boost::json::object* freshest(const std::vector<NodeAnswer>& answers);
 
 /// The member where it is there and a string, else "". Control characters are left out, because it is printed.
 std::string text_member(const boost::json::object& object, std::string_view name);
+/// The member where it is there and an integer, else 0.
+int64_t integer_member(const boost::json::object& object, std::string_view name);
+/// The member where it is there and an array, else an empty one.
+const boost::json::array& array_member(const boost::json::object& object, std::string_view name);
 /// The member at "a.b", or null.
 const boost::json::value* find_member(const boost::json::object& object, std::string_view path);
 

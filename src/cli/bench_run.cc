@@ -54,7 +54,12 @@ BenchFigures& BenchFigures::operator+=(const BenchFigures& other) {
 }
 
 BenchRun::BenchRun(RealCore& core, const BenchOptions& options)
-    : core_(core), options_(options), bar_(!options.json), workers_(core.executor()), tasks_(core.executor()) {
+    : core_(core),
+      options_(options),
+      bar_(!options.json),
+      patience_(core.executor()),
+      workers_(core.executor()),
+      tasks_(core.executor()) {
   noise_.reserve(noise_bytes + options.value_bytes);
   while (noise_.size() < noise_bytes + options.value_bytes) ByteWriter(noise_).u64_le(core.random().next());
 }
@@ -67,6 +72,12 @@ BenchRun::~BenchRun() {
 void BenchRun::interrupt() {
   stopping_ = true;
   end_ = std::min(end_, core_.executor().now());
+  if (patience_.armed()) await_last_answers();
+}
+
+/// Again where the end comes earlier.
+void BenchRun::await_last_answers() {
+  patience_.arm(end_ + last_answers, [this] { end_measuring_.send({}); });
 }
 
 Task<Status> BenchRun::run() {
@@ -191,7 +202,14 @@ Task<Status> BenchRun::measure() {
   end_ = begun_ + std::chrono::seconds(options_.seconds);
   for (uint32_t i = 0; i < options_.concurrency; ++i) workers_.spawn(work());
   tasks_.spawn(show_regularly());
-  while (workers_.size() > 0 && core_.executor().now() < end_ + last_answers) co_await sleep_for(5ms);
+  end_measuring_ = over_.sender();
+  tasks_.spawn([](BenchRun& self) -> Task<void> {
+    co_await self.workers_.join();
+    self.end_measuring_.send({});
+  }(*this));
+  await_last_answers();
+  (void)co_await over_.receive();
+  patience_.cancel();
   ended_ = std::min(core_.executor().now(), end_);
   unanswered_ = under_way_;
   workers_.cancel();

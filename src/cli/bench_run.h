@@ -12,6 +12,7 @@
 #include "cli/server_load.h"
 #include "cli/table_info.h"
 #include "datastore/cql/response.h"
+#include "runtime/one_shot.h"
 
 namespace asterism {
 
@@ -81,6 +82,7 @@ class BenchRun {
   Task<Status> load();
   Task<void> load_some();
   Task<Status> measure();
+  void await_last_answers();
   Task<void> drop_tables();
   bool reads() const { return options_.what != "write"; }
 
@@ -117,6 +119,9 @@ class BenchRun {
   std::map<std::string, uint64_t> errors_;
   std::optional<ServerLoad::Used> used_;
   ProgressBar bar_;
+  OneShot<void> over_;  // every worker ended, or the last answers are late
+  OneShot<void>::Sender end_measuring_;
+  Timer patience_;
   TaskGroup workers_, tasks_;
 };
 

@@ -4,6 +4,8 @@
 #include <functional>
 #include <string>
 
+#include "base/result.h"
+
 namespace CLI {
 class App;
 }
@@ -12,6 +14,8 @@ namespace asterism {
 
 /// Returns the process's exit code: 0 success, 1 failure, 2 wrong usage.
 using Chosen = std::function<int()>;
+/// Where the user chose the command, `run` is what to run; its error is told on standard error.
+void when_chosen(CLI::App& command, Chosen& chosen, std::function<Status()> run);
 
 void add_up(CLI::App& app, Chosen& chosen);
 void add_logs(CLI::App& app, Chosen& chosen);

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "cli/ask_nodes.h"
+#include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/look_until.h"
 #include "cli/output.h"
@@ -87,13 +88,7 @@ void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* h
   command->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
   command->add_flag("--force", options->force, "Although another node is down, so that requests may fail");
   command->add_flag("--json", options->json, "Print one line of JSON");
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
 }
 
 }  // namespace

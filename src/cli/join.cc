@@ -291,14 +291,7 @@ Status fetch_settings(Joining& joining) {
 Status begin_joining(Joining& joining) {
   const NodeConfig& config = joining.config;
   TRY(boost::json::object body, credentials(joining));
-  body["node"] = {{"id", config.id.value},
-                  {"name", config.name},
-                  {"address", config.address},
-                  {"rpc", config.rpc_port},
-                  {"cql", config.cql_port},
-                  {"http", config.http_port},
-                  {"datacenter", config.place.datacenter},
-                  {"rack", config.place.rack}};
+  body["node"] = introduction(config);
   TRY([[maybe_unused]] const auto begun,
       ask(joining, joining.network(), HttpMethod::post, "/join/begin", boost::json::serialize(body), begin_limit));
   return {};

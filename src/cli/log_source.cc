@@ -86,23 +86,22 @@ bool LogSource::fill() {
     buffer_ += *bytes;
     return true;
   };
+  const auto open_live = [&] {
+    auto opened = TailedFile::open(path_);
+    if (opened) live_.emplace(std::move(*opened));
+    return opened.has_value();
+  };
   if (old_) {
     if (read_from(old_)) return true;
     old_.reset();
   }
-  if (!live_ && !(live_ = [&]() -> std::optional<TailedFile> {
-        auto opened = TailedFile::open(path_);
-        return opened ? std::optional(std::move(*opened)) : std::nullopt;
-      }()))
-    return false;
+  if (!live_ && !open_live()) return false;
   if (read_from(live_)) return true;
   const auto named = identity_of(path_);
   if (!named || *named == live_->identity()) return false;
   // What was written between the last look and the renaming.
   if (read_from(live_)) return true;
-  auto opened = TailedFile::open(path_);
-  if (!opened) return false;
-  live_.emplace(std::move(*opened));
+  if (!open_live()) return false;
   return read_from(live_);
 }
 

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "cli/ask_nodes.h"
+#include "cli/commands.h"
 #include "cli/launch.h"
 #include "cli/look_until.h"
 #include "cli/output.h"
@@ -48,9 +49,7 @@ bool flag_at(const boost::json::object& object, std::string_view path) {
 }
 
 bool is_member(const boost::json::object& status, const std::string& name) {
-  const boost::json::value* nodes = status.if_contains("nodes");
-  if (!nodes || !nodes->is_array()) return false;
-  return std::ranges::any_of(nodes->get_array(), [&](const boost::json::value& node) {
+  return std::ranges::any_of(array_member(status, "nodes"), [&](const boost::json::value& node) {
     return node.is_object() && text_member(node.get_object(), "name") == name;
   });
 }
@@ -132,14 +131,7 @@ Result<NodeConfig> new_node(const MemberOptions& options, const boost::json::obj
 }
 
 Status begin_joining(const MemberOptions& options, NodeConfig& config, const std::string& replaced) {
-  boost::json::object body{{"id", config.id.value},
-                           {"name", config.name},
-                           {"address", config.address},
-                           {"rpc", config.rpc_port},
-                           {"cql", config.cql_port},
-                           {"http", config.http_port},
-                           {"datacenter", config.place.datacenter},
-                           {"rack", config.place.rack}};
+  boost::json::object body = introduction(config);
   if (!replaced.empty()) body["replaces"] = replaced;
   RealCore core;
   TRY_STATUS(check_ports_free(core, config));
@@ -249,16 +241,21 @@ void add_command(CLI::App& node, Chosen& chosen, const char* name, const char* h
     command->add_option("--datacenter", options->datacenter, "Where it stands (where n1 does)");
     command->add_option("--rack", options->rack, "In which rack it stands (in that of n1)");
   }
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
 }
 
 }  // namespace
+
+boost::json::object introduction(const NodeConfig& config) {
+  return {{"id", config.id.value},
+          {"name", config.name},
+          {"address", config.address},
+          {"rpc", config.rpc_port},
+          {"cql", config.cql_port},
+          {"http", config.http_port},
+          {"datacenter", config.place.datacenter},
+          {"rack", config.place.rack}};
+}
 
 Status wait_until_member(const std::string& data, const std::string& name, bool quiet) {
   MemberOptions options;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "cli/commands.h"
+#include "node/node_config.h"
 
 namespace asterism {
 
@@ -25,6 +26,9 @@ struct ChangeEnd {
 /// Waits until the change of that node is over, with a bar on the terminal unless `quiet`. Errors: unavailable where no
 /// node in the folder answers any more.
 Result<ChangeEnd> wait_for_change(const std::string& data, const std::string& name, bool quiet);
+
+/// What a node that is to join says of itself: the body of POST /members/add, and a part of that of /join/begin.
+boost::json::object introduction(const NodeConfig& config);
 
 /// What a node's status says of the change that is under way, in words: "n4 joins: 12 of 60 shards still move".
 std::string describe_change(const boost::json::object& change);

@@ -57,13 +57,7 @@ void add_start(CLI::App& node, Chosen& chosen) {
   start->add_option("--address", join.address, "Where it listens (from where this machine reaches the other one)");
   start->add_option("--datacenter", join.datacenter, "Where it stands (where the other one does)");
   start->add_option("--rack", join.rack, "In which rack it stands (in that of the other one)");
-  start->callback([options, &chosen] {
-    chosen = [options] {
-      Status started = start_node(*options);
-      if (!started) print_error(started.error().message);
-      return started ? 0 : 1;
-    };
-  });
+  when_chosen(*start, chosen, [options] { return start_node(*options); });
 }
 
 }  // namespace

@@ -28,12 +28,6 @@ double number_at(const boost::json::object& object, std::string_view name) {
   return value && value->is_number() ? value->to_number<double>() : 0;
 }
 
-const boost::json::array& array_at(const boost::json::object& object, std::string_view name) {
-  static const boost::json::array none;
-  const boost::json::value* value = object.if_contains({name.data(), name.size()});
-  return value && value->is_array() ? value->get_array() : none;
-}
-
 /// What GET /balance says.
 Result<boost::json::object> look(const std::string& data) {
   TRY(const auto answers, ask_status(data));
@@ -58,7 +52,7 @@ void print_table(const boost::json::object& seen) {
   constexpr const char* row = "  {:10}{:>10}{:>10}{:>16}";
   const auto share = [](double value) { return fmt::format("{:.1f} %", value * 100); };
   print_line(dim(fmt::format(fmt::runtime(row), "node", "stores", "then", "tokens moved")));
-  for (const boost::json::value& value : array_at(seen, "nodes")) {
+  for (const boost::json::value& value : array_member(seen, "nodes")) {
     if (!value.is_object()) continue;
     const boost::json::object& node = value.get_object();
     print_line(fmt::format(fmt::runtime(row), text_member(node, "name"), share(number_at(node, "share")),
@@ -72,7 +66,7 @@ Status run_steps(const RebalanceOptions& options, Done& done) {
     TRY(const boost::json::object seen, look(options.data));
     TRY(std::string node, under_way(options.data));
     if (node.empty()) {
-      const boost::json::array& steps = array_at(seen, "steps");
+      const boost::json::array& steps = array_member(seen, "steps");
       if (steps.empty()) return {};
       TRY_STATUS(post_to_cluster(options.data, "/members/rebalance", {}));
       TRY(node, under_way(options.data));
@@ -114,7 +108,7 @@ Status run(const RebalanceOptions& options) {
       return {};
     }
     print_table(before);
-    const size_t steps = array_at(before, "steps").size();
+    const size_t steps = array_member(before, "steps").size();
     print_line(steps == 0 ? "  no step would help enough" : fmt::format("  {} steps lead there", steps));
     return {};
   }
@@ -138,13 +132,7 @@ void add_rebalance(CLI::App& app, Chosen& chosen) {
       "the\n"
       "one that is under way back. The cluster makes the same steps by itself where a node is more than 10 % off the\n"
       "mean for a minute, unless asterism settings balancer off.");
-  rebalance->callback([options, &chosen] {
-    chosen = [options] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*rebalance, chosen, [options] { return run(*options); });
 }
 
 }  // namespace asterism

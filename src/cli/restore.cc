@@ -17,10 +17,8 @@ struct Given {
 /// Errors: invalid_argument.
 Status settle(Given& given) {
   RestoreOptions& options = given.options;
-  auto level = cql::wire::Consistency::quorum;
-  if (!cql::wire::parse(given.consistency, level))
+  if (!cql::wire::parse(given.consistency, options.consistency))
     return fail(ErrorCode::invalid_argument, "{} is no consistency level: try ONE, QUORUM or ALL", given.consistency);
-  options.consistency = static_cast<datastore::Consistency>(level);
   if (const size_t dot = options.table.find('.'); dot != std::string::npos && options.keyspace.empty()) {
     options.keyspace = options.table.substr(0, dot);
     options.table = options.table.substr(dot + 1);

@@ -104,6 +104,12 @@ Status MutationBundle::add(Place place, BytesView clustering, BytesView value) {
   return {};
 }
 
+void MutationBundle::add_alone(Place place, BytesView clustering, BytesView piece) {
+  close();
+  open_.emplace(table_, token_, partition_key_);
+  open_->add(place, clustering, piece);
+}
+
 /// Every part but the first has cells alone; none of them is hidden by what the first deletes.
 Status MutationBundle::add_large_row(Place place, BytesView clustering, BytesView value) {
   Row row;
@@ -114,9 +120,7 @@ Status MutationBundle::add_large_row(Place place, BytesView clustering, BytesVie
   const auto put = [&] {
     Bytes piece;
     encode_row(row, piece);
-    close();
-    open_.emplace(table_, token_, partition_key_);
-    open_->add(place, clustering, piece);
+    add_alone(place, clustering, piece);
     row = {};
     bytes = 0;
   };
@@ -138,9 +142,7 @@ Status MutationBundle::add_large_head(BytesView value) {
   const auto put = [&] {
     Bytes piece;
     encode_head(head, piece);
-    close();
-    open_.emplace(table_, token_, partition_key_);
-    open_->add(Place::head, {}, piece);
+    add_alone(Place::head, {}, piece);
     head = {};
     bytes = 0;
   };

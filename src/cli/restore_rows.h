@@ -52,6 +52,7 @@ class MutationBundle {
 
  private:
   void close();
+  void add_alone(datastore::Place place, BytesView clustering, BytesView piece);
   Status add_large_row(datastore::Place place, BytesView clustering, BytesView value);
   Status add_large_head(BytesView value);
 

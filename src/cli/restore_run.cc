@@ -306,6 +306,7 @@ Task<void> RestoreRun::deliver(Bytes bundle, [[maybe_unused]] Semaphore::Permit 
     ++retries_;
     // Where a node is gone, another is there at once.
     if (error.code == ErrorCode::closed && tried + 1 < nodes_->size()) continue;
+    // No event tells when a server that is overloaded or away can take more; trying at once would be more load.
     co_await sleep_for(backoff);
     backoff = std::min(backoff * 2, backoff_most);
   }

@@ -57,13 +57,7 @@ void add_settings(CLI::App& app, Chosen& chosen) {
       "move_mib_per_second: of rows, in MiB, that each node fetches and sends at most to catch up with the shards "
       "that\n"
       "move to it (64). It holds at once, also for a change that is under way.");
-  settings->callback([options, &chosen] {
-    chosen = [options] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*settings, chosen, [options] { return run(*options); });
 }
 
 }  // namespace asterism

@@ -69,12 +69,6 @@ int64_t token_member(const boost::json::object& object, std::string_view name) {
   return token;
 }
 
-const boost::json::array& array_member(const boost::json::object& object, std::string_view name) {
-  static const boost::json::array none;
-  const boost::json::value* value = object.if_contains({name.data(), name.size()});
-  return value && value->is_array() ? value->get_array() : none;
-}
-
 std::vector<std::string> names_member(const Shards& shards, const boost::json::object& object, std::string_view name) {
   std::vector<std::string> names;
   for (const boost::json::value& id : array_member(object, name)) {
@@ -331,13 +325,7 @@ void add_shards(CLI::App& app, Chosen& chosen) {
       "the mean over keyspaces; the bytes of its tables' files, which rows reach some time after they are written. The "
       "bar\n"
       "shows the share that it holds beside the largest.");
-  shards->callback([options, &chosen] {
-    chosen = [options] {
-      Status shown = show_shards(*options);
-      if (!shown) print_error(shown.error().message);
-      return shown ? 0 : 1;
-    };
-  });
+  when_chosen(*shards, chosen, [options] { return show_shards(*options); });
 }
 
 }  // namespace asterism

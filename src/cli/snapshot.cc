@@ -22,21 +22,10 @@ struct SnapshotOptions {
   bool json = false;
 };
 
-int64_t number_in(const boost::json::object& object, const char* name) {
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
-
-const boost::json::array& array_in(const boost::json::object& object, const char* name) {
-  static const boost::json::array none;
-  const boost::json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_array() ? value->get_array() : none;
-}
-
 /// "n1 n2"
 std::string words_in(const boost::json::object& object, const char* name, const char* between = " ") {
   std::string words;
-  for (const boost::json::value& each : array_in(object, name))
+  for (const boost::json::value& each : array_member(object, name))
     if (each.is_string()) words += (words.empty() ? "" : between) + printable(std::string_view(each.get_string()));
   return words;
 }
@@ -72,15 +61,15 @@ Status create(const SnapshotOptions& options) {
     print_line(boost::json::serialize(*made));
     return {};
   }
-  print_line(fmt::format("Snapshot {} of {} nodes, {}", options.name, array_in(*made, "nodes").size(),
-                         time_text(number_in(*made, "taken_us"))));
+  print_line(fmt::format("Snapshot {} of {} nodes, {}", options.name, array_member(*made, "nodes").size(),
+                         time_text(integer_member(*made, "taken_us"))));
   print_line(dim(fmt::format("  {:8}{:>7}{:>12}{:>10}   {}", "node", "files", "bytes", "time", "folder")));
-  for (const boost::json::value& value : array_in(*made, "nodes")) {
+  for (const boost::json::value& value : array_member(*made, "nodes")) {
     if (!value.is_object()) continue;
     const boost::json::object& node = value.get_object();
-    print_line(fmt::format("  {:8}{:>7}{:>12}{:>10}   {}", text_member(node, "node"), number_in(node, "files"),
-                           size_text(static_cast<uint64_t>(number_in(node, "bytes"))),
-                           fmt::format("{} ms", number_in(node, "ms")), text_member(node, "folder")));
+    print_line(fmt::format("  {:8}{:>7}{:>12}{:>10}   {}", text_member(node, "node"), integer_member(node, "files"),
+                           size_text(static_cast<uint64_t>(integer_member(node, "bytes"))),
+                           fmt::format("{} ms", integer_member(node, "ms")), text_member(node, "folder")));
   }
   return {};
 }
@@ -93,15 +82,16 @@ Status list(const SnapshotOptions& options) {
   }
   print_line(dim(fmt::format("  {:24}{:23}{:>10}   {}", "snapshot", "taken", "bytes", "nodes")));
   std::string notes;
-  for (const boost::json::value& value : array_in(found, "snapshots")) {
+  for (const boost::json::value& value : array_member(found, "snapshots")) {
     if (!value.is_object()) continue;
     const boost::json::object& each = value.get_object();
     const std::string name = text_member(each, "name"), missing = words_in(each, "missing", " and ");
-    const int64_t taken_us = number_in(each, "taken_us");
+    const int64_t taken_us = integer_member(each, "taken_us");
     std::string nodes = words_in(each, "nodes");
     if (!missing.empty()) nodes += fmt::format("  (not found: {})", missing);
     print_line(fmt::format("  {:24}{:23}{:>10}   {}", name, taken_us > 0 ? time_text(taken_us) : "-",
-                           size_text(static_cast<uint64_t>(number_in(each, "bytes"))), nodes.empty() ? "-" : nodes));
+                           size_text(static_cast<uint64_t>(integer_member(each, "bytes"))),
+                           nodes.empty() ? "-" : nodes));
     if (const std::string error = text_member(each, "error"); !error.empty())
       notes += fmt::format("{}: {}; asterism snapshot delete {} removes it\n", name, error, name);
   }
@@ -125,13 +115,7 @@ CLI::App* add_command(CLI::App& snapshot, Chosen& chosen, const char* name, cons
   if (named) command->add_option("name", options->name, "Its name, such as monday")->required();
   command->add_option("--data", options->data, "The cluster's folder")->capture_default_str();
   command->add_flag("--json", options->json, "Print one line of JSON");
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
   return command;
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cli/ask_nodes.h"
+#include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/own_authority.h"
 #include "gateway/join_token.h"
@@ -120,17 +121,12 @@ Status list_tokens(const TokenOptions& options) {
   for (const boost::json::value& value : tokens->get_array()) {
     if (!value.is_object()) continue;
     const boost::json::object& token = value.get_object();
-    const auto number = [&](const char* name) {
-      const boost::json::value* found = token.if_contains(name);
-      return found && found->is_int64() ? found->get_int64() : 0;
-    };
     std::string machines;
-    if (const boost::json::value* used = token.if_contains("used_by"); used && used->is_array())
-      for (const boost::json::value& machine : used->get_array())
-        if (machine.is_object()) machines += (machines.empty() ? "" : ", ") + text_member(machine.get_object(), "name");
+    for (const boost::json::value& machine : array_member(token, "used_by"))
+      if (machine.is_object()) machines += (machines.empty() ? "" : ", ") + text_member(machine.get_object(), "name");
     print_line(fmt::format("  {:18}{:14}{:<11}{}", text_member(token, "id"),
-                           fmt::format("{} s", number("expires_in_s")), number("uses_left"),
-                           machines.empty() ? "-" : machines));
+                           fmt::format("{} s", integer_member(token, "expires_in_s")),
+                           integer_member(token, "uses_left"), machines.empty() ? "-" : machines));
   }
   return {};
 }
@@ -153,14 +149,10 @@ void add_token_command(CLI::App& node, Chosen& chosen) {
   auto* list = token->add_flag("--list", options->list, "Show the tokens that hold, without their secrets");
   token->add_option("--revoke", options->revoke, "End the token with this id")->excludes(list);
   token->add_flag("--json", options->json, "Print one line of JSON");
-  token->callback([options, &chosen] {
-    chosen = [options] {
-      Status done = options->list              ? list_tokens(*options)
-                    : !options->revoke.empty() ? revoke_token(*options)
-                                               : make_token(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
+  when_chosen(*token, chosen, [options] {
+    return options->list              ? list_tokens(*options)
+           : !options->revoke.empty() ? revoke_token(*options)
+                                      : make_token(*options);
   });
 }
 

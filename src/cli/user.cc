@@ -236,13 +236,7 @@ std::shared_ptr<UserOptions> add_command(CLI::App& user, Chosen& chosen, const c
   command->footer(
       "Passwords that no file holds are asked for on the terminal; where standard input is none, they are its lines:\n"
       "first that of who asks, then the new one.");
-  command->callback([options, run, &chosen] {
-    chosen = [options, run] {
-      Status done = run(*options);
-      if (!done) print_error(done.error().message);
-      return done ? 0 : 1;
-    };
-  });
+  when_chosen(*command, chosen, [options, run] { return run(*options); });
   return options;
 }
 

@@ -32,9 +32,8 @@ void take_answer(boost::json::object answer, Verdict& verdict) {
   verdict.differences = std::move(differences.as_array());
   verdict.shards = answer["shards"];
   verdict.tables = answer["tables"];
-  if (const boost::json::value* more = answer.if_contains("unreachable"); more && more->is_array())
-    for (const boost::json::value& name : more->get_array())
-      if (!contains(verdict.unreachable, name)) verdict.unreachable.push_back(name);
+  for (const boost::json::value& name : array_member(answer, "unreachable"))
+    if (!contains(verdict.unreachable, name)) verdict.unreachable.push_back(name);
 }
 
 /// The first node that serves clients, else the first that answers at all.

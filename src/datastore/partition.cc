@@ -148,6 +148,11 @@ PartitionHead merge_heads(const PartitionHead& a, const PartitionHead& b) {
   return merged;
 }
 
+bool version_supersedes(BytesView key, BytesView older, BytesView newer) {
+  const auto parts = split_key(key);
+  return parts && parts->place != Place::head && row_supersedes(older, newer);
+}
+
 Status merge_versions(BytesView key, const std::vector<BytesView>& versions, Bytes& out) {
   TRY(const KeyParts parts, split_key(key));
   if (parts.place == Place::head) {

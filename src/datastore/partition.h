@@ -62,5 +62,7 @@ PartitionHead merge_heads(const PartitionHead& a, const PartitionHead& b);
 /// The key-value store's merge function: `versions` are values of the one key, oldest first. Values that cannot be read
 /// make it fail. The result does not depend on their order or grouping.
 Status merge_versions(BytesView key, const std::vector<BytesView>& versions, Bytes& out);
+/// Whether merge_versions() of both gives `newer`: yes only where that is cheap to see.
+bool version_supersedes(BytesView key, BytesView older, BytesView newer);
 
 }  // namespace asterism::datastore

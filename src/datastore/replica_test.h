@@ -15,13 +15,8 @@ inline KeyValueStore::Options store_options(uint64_t memtable_bytes) {
   KeyValueStore::Options options;
   options.background_compaction = false;
   options.memtable_bytes = memtable_bytes;
-  options.merge = [](BytesView key, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
-                     Bytes& merged) {
-    std::vector<BytesView> versions;
-    if (existing) versions.push_back(*existing);
-    versions.insert(versions.end(), operands.begin(), operands.end());
-    return merge_versions(key, versions, merged).has_value();
-  };
+  options.merge = merge_function();
+  options.supersedes = version_supersedes;
   return options;
 }
 

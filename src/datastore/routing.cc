@@ -4,34 +4,6 @@
 
 namespace asterism::datastore {
 
-const char* to_string(Consistency consistency) {
-  switch (consistency) {
-    case Consistency::any:
-      return "ANY";
-    case Consistency::one:
-      return "ONE";
-    case Consistency::two:
-      return "TWO";
-    case Consistency::three:
-      return "THREE";
-    case Consistency::quorum:
-      return "QUORUM";
-    case Consistency::all:
-      return "ALL";
-    case Consistency::local_quorum:
-      return "LOCAL_QUORUM";
-    case Consistency::each_quorum:
-      return "EACH_QUORUM";
-    case Consistency::serial:
-      return "SERIAL";
-    case Consistency::local_serial:
-      return "LOCAL_SERIAL";
-    case Consistency::local_one:
-      return "LOCAL_ONE";
-  }
-  return "UNKNOWN";
-}
-
 static uint32_t majority(size_t replicas) { return static_cast<uint32_t>(replicas / 2 + 1); }
 
 Result<Requirement> require(Consistency consistency, const std::vector<NodeId>& replicas, const ClusterState& cluster,

@@ -37,6 +37,4 @@ Result<Requirement> require(Consistency consistency, const Shard& shard, bool wr
 /// How many of `nodes` are up.
 uint32_t count_up(const std::vector<NodeId>& nodes, const Liveness& liveness);
 
-const char* to_string(Consistency consistency);
-
 }  // namespace asterism::datastore

@@ -88,6 +88,38 @@ bool row_is_always_live(BytesView bytes) {
   return bytes.size() > 2 && (bytes[0] & 1) && bytes[1] == static_cast<char>(Cell::Kind::live);
 }
 
+bool row_supersedes(BytesView older, BytesView newer) {
+  ByteReader old_in(older), new_in(newer);
+  const uint8_t old_flags = old_in.u8(), new_flags = new_in.u8();
+  if (old_flags > 1 || new_flags > 1 || old_flags > new_flags) return false;
+  Cell old_cell, new_cell;
+  const auto get = [](ByteReader& in, Cell& cell) {
+    const uint8_t kind = in.u8();
+    const bool plain = kind <= 2 && get_kind(kind, cell);
+    get_stamp(in, cell);
+    return plain;
+  };
+  if (new_flags == 1 && !get(new_in, new_cell)) return false;
+  if (old_flags == 1 && (!get(old_in, old_cell) || old_cell.timestamp_us >= new_cell.timestamp_us)) return false;
+  const uint64_t old_collections = old_in.varint(), new_collections = new_in.varint();
+  if (old_collections > 0 || new_collections > 0) return false;
+  uint64_t old_cells = old_in.varint(), new_cells = new_in.varint();
+  for (; old_cells > 0; --old_cells) {
+    const uint64_t column = old_in.varint();
+    if (!get(old_in, old_cell)) return false;
+    if (old_cell.kind != Cell::Kind::tombstone) old_in.sized();
+    uint64_t new_column = 0;
+    do {
+      if (new_cells-- == 0) return false;
+      new_column = new_in.varint();
+      if (!get(new_in, new_cell)) return false;
+      if (new_cell.kind != Cell::Kind::tombstone) new_in.sized();
+    } while (new_column < column);
+    if (new_column != column || old_cell.timestamp_us >= new_cell.timestamp_us) return false;
+  }
+  return !old_in.failed() && !new_in.failed() && old_in.at_end();
+}
+
 Status decode_row(BytesView bytes, Row& row) {
   row.has_marker = false;
   row.marker = {};

@@ -77,6 +77,9 @@ Result<bool> row_is_live(BytesView bytes, const DeletionTime& hidden_by, int64_t
 /// Whether it is live at any time, as long as nothing outside of it deletes it: true only where that is cheap to see.
 bool row_is_always_live(BytesView bytes);
 
+/// Whether merging both gives `newer`: yes only where that is cheap to see, as it is for plain rows with later times.
+bool row_supersedes(BytesView older, BytesView newer);
+
 /// What results when both versions have been written. Also drops what deletions of either hide in the other.
 Row merge_rows(const Row& a, const Row& b);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "datastore/partition.h"
@@ -87,6 +88,59 @@ TEST(MergeRows, IsCommutativeAssociativeAndIdempotent) {
     EXPECT_EQ(encoded(merge_rows(merge_rows(a, b), c)), encoded(merge_rows(a, merge_rows(b, c)))) << seed;
     EXPECT_EQ(encoded(merge_rows(a, a)), encoded(a)) << seed;
     if (HasFailure()) break;
+  }
+}
+
+TEST(RowSupersedes, SaysYesOnlyWhereMergingGivesTheNewer) {
+  int yes = 0, plain = 0;
+  for (unsigned seed = 0; seed < 40'000; ++seed) {
+    std::mt19937 random(seed);
+    Row older = random_row(random), newer = random_row(random);
+    const bool plain_rows = seed % 4 < 2, later = seed % 2 == 0;
+    if (plain_rows)
+      for (Row* row : {&older, &newer}) {
+        row->deletion = {};
+        row->collections.clear();
+        std::erase_if(row->cells, [](const Cell& cell) { return cell.has_path; });
+      }
+    if (later) {
+      newer.marker.timestamp_us += 10;
+      for (Cell& cell : newer.cells) cell.timestamp_us += 10;
+    }
+    const bool says = row_supersedes(encoded(older), encoded(newer));
+    if (says) {
+      EXPECT_EQ(encoded(merge_rows(older, newer)), encoded(newer)) << seed;
+      ++yes;
+    }
+    const bool has_all =
+        (newer.has_marker || !older.has_marker) && std::ranges::all_of(older.cells, [&](const Cell& a) {
+          return std::ranges::any_of(newer.cells, [&](const Cell& b) { return same_place(a, b); });
+        });
+    if (plain_rows && later && has_all) {
+      EXPECT_TRUE(says) << seed;
+      ++plain;
+    }
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(plain, 1000);
+  EXPECT_GT(yes, plain);
+}
+
+TEST(RowSupersedes, TakesNoTruncatedRow) {
+  Row row;
+  for (uint32_t column = 1; column <= 3; ++column) {
+    Cell& cell = row.cells.emplace_back();
+    cell.column = column;
+    cell.timestamp_us = 5;
+    cell.value = "value";
+  }
+  const Bytes older = encoded(row);
+  for (Cell& cell : row.cells) cell.timestamp_us = 6;
+  const Bytes newer = encoded(row);
+  EXPECT_TRUE(row_supersedes(older, newer));
+  for (size_t size = 0; size < older.size(); ++size) {
+    EXPECT_FALSE(row_supersedes(BytesView(older).substr(0, size), newer));
+    EXPECT_FALSE(row_supersedes(older, BytesView(newer).substr(0, size)));
   }
 }
 

@@ -6,26 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "datastore/consistency.h"
 #include "datastore/read_page.h"
 #include "datastore/schema.h"
 #include "runtime/task.h"
 
 namespace asterism::datastore {
-
-/// Numbered as on the CQL wire.
-enum class Consistency : uint16_t {
-  any = 0,
-  one = 1,
-  two = 2,
-  three = 3,
-  quorum = 4,
-  all = 5,
-  local_quorum = 6,
-  each_quorum = 7,
-  serial = 8,
-  local_serial = 9,
-  local_one = 10,
-};
 
 /// Why a request did not reach its consistency level, in the terms of the CQL errors.
 struct RequestFailure {

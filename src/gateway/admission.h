@@ -12,7 +12,7 @@ struct AdmissionOptions {
   /// Never fewer: requests that wait for disks or for other nodes cost no time here.
   uint32_t least = 256;
   /// How long what is ready may wait for the core. A request waits so long a few times.
-  Duration wait_wanted = std::chrono::milliseconds(1);
+  Duration wait_wanted = std::chrono::microseconds(250);
 };
 
 /// For the faces of one core. While many requests are under way it measures how long what is ready waits for the core,

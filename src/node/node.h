@@ -77,7 +77,7 @@ struct NodeTuning {
   /// Where logins and changes of schemas and users are recorded.
   Audit audit;
 
-  /// Shares that many bytes out: a quarter for memtables, an eighth for blocks, a bit less for rows, a sixteenth for
+  /// Shares that many bytes out: at most 9/32 for memtables, an eighth for blocks, a bit less for rows, a sixteenth for
   /// slices, an eighth for writes that wait; another eighth is for requests of clients. What is left is for the
   /// program, its connections and what the allocator wastes.
   static NodeTuning within(uint64_t memory_bytes);

@@ -94,6 +94,7 @@ Task<Status> Node::Parts::open_once(bool& retry) {
   store_options.block_cache_bytes = tuning.block_cache_bytes;
   store_options.background_compaction = tuning.background_compaction;
   store_options.merge = datastore::merge_function();
+  store_options.supersedes = datastore::version_supersedes;
   auto opened = co_await KeyValueStore::open(ports.disk, store_options);
   if (!opened) {
     retry = opened.error().code == ErrorCode::corrupt;

@@ -12,7 +12,7 @@ namespace asterism {
 
 namespace {
 
-constexpr Duration barrier_limit = 10s, ask_limit = 30s, look_every = 50ms;
+constexpr Duration barrier_limit = 10s, ask_limit = 30s;
 
 /// Set for as long as it lives.
 struct Flag {
@@ -50,6 +50,7 @@ Snapshots::Snapshots(const NodeConfig& config, NodePorts ports, Rpc& rpc, Metada
       replica_(replica),
       log_(std::move(log)) {
   rpc.handle(rpc_method::node_snapshot, [this](RpcRequest request) { return serve(std::move(request)); });
+  liveness.on_change([this](NodeId, bool) { news_.wake_all(); });
 }
 
 std::vector<NodeId> Snapshots::members() const {
@@ -74,6 +75,7 @@ std::string Snapshots::down_words(const std::vector<NodeId>& nodes) const {
 Task<void> Snapshots::ask(Asked& asked, Bytes request, Instant deadline) {
   auto reply = co_await rpc_.call(asked.node, rpc_method::node_snapshot, std::move(request), deadline);
   asked.done = true;
+  news_.wake_all();
   if (!reply) {
     asked.answer = fail(reply.error());
     co_return;
@@ -100,7 +102,8 @@ Task<std::vector<Snapshots::Asked>> Snapshots::ask_all(const std::vector<NodeId>
     asked.answer = fail(ErrorCode::unavailable, "it is down");
     return false;
   };
-  while (std::ranges::count_if(all, waits) > 0 && ports_.executor.now() < deadline) co_await sleep_for(look_every);
+  // Each call ends by the deadline.
+  while (std::ranges::count_if(all, waits) > 0) co_await news_.wait();
   asking.cancel();
   co_return all;
 }

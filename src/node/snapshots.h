@@ -10,6 +10,7 @@
 #include "datastore/replica.h"
 #include "node/node.h"
 #include "node/snapshot_manifest.h"
+#include "runtime/channel.h"
 
 namespace asterism {
 
@@ -62,6 +63,7 @@ class Snapshots {
   KeyValueStore& store_;
   datastore::Replica& replica_;
   Log log_;
+  WaitQueue news_;              // a node answered, or went up or down
   bool creating_ = false;       // for all nodes
   std::set<std::string> busy_;  // names of which this node works on its own part
 };

@@ -150,6 +150,7 @@ class Raft::Machine {
   void note_appended(const Entry& entry);
 
   // membership.cc
+  LogIndex append_configuration(Configuration next);
   void configuration_appended();
   void configuration_committed();
   void on_timeout_now(const Message& m);

@@ -13,13 +13,18 @@ Result<LogIndex> Raft::Machine::propose_config_change(ConfigurationTarget target
     return fail(ErrorCode::unavailable, "the change at index {} is not committed yet", history_.latest().index);
   TRY(Configuration next, plan_change(configuration(), std::move(target)));
   wake();
+  const LogIndex index = append_configuration(std::move(next));
+  broadcast_append();
+  return index;
+}
+
+LogIndex Raft::Machine::append_configuration(Configuration next) {
   Bytes encoded;
   ByteWriter out(encoded);
   encode(next, out);
-  LogIndex index = append_as_leader(EntryKind::config_change, make_payload(std::move(encoded)));
+  const LogIndex index = append_as_leader(EntryKind::config_change, make_payload(std::move(encoded)));
   history_.add(index, std::move(next));
   configuration_appended();
-  broadcast_append();
   return index;
 }
 
@@ -45,13 +50,7 @@ void Raft::Machine::configuration_committed() {
   if (!is_leader() || history_.latest().index > hard_.commit) return;
   if (configuration().joint()) {
     // 4.3: once the joint configuration is committed, its leader moves on to the new one.
-    Configuration next = leave_joint(configuration());
-    Bytes encoded;
-    ByteWriter out(encoded);
-    encode(next, out);
-    LogIndex index = append_as_leader(EntryKind::config_change, make_payload(std::move(encoded)));
-    history_.add(index, std::move(next));
-    configuration_appended();
+    append_configuration(leave_joint(configuration()));
     own_progress();
     return;
   }

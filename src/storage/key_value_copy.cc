@@ -1,4 +1,4 @@
-// Copies of a store: made of hard links while it is used, read and checked without it.
+// Copies of a store: made of hard links while it is used, checked without it.
 #include <algorithm>
 
 #include "runtime/io.h"
@@ -124,17 +124,6 @@ Result<std::vector<KeyValueStore::CopiedFile>> KeyValueStore::Engine::copy_to(co
   return copied;
 }
 
-Status KeyValueStore::Engine::open_copy() {
-  rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(rocksdb_options, path, &opened);
-  if (status.IsPathNotFound() || status.IsNotFound())
-    return fail(ErrorCode::corrupt, "store {}: {}", options.path, status.ToString());
-  TRY_STATUS(to_status(status, options.path));
-  database.reset(opened);
-  TRY(flushed, stored_position(rocksdb::kReadAllTier));
-  return {};
-}
-
 Task<Result<std::vector<KeyValueStore::CopiedFile>>> KeyValueStore::copy_to(std::string path) {
   CO_TRY_STATUS(co_await flush());
   auto copied = std::make_shared<Result<std::vector<CopiedFile>>>();
@@ -143,17 +132,6 @@ Task<Result<std::vector<KeyValueStore::CopiedFile>>> KeyValueStore::copy_to(std:
     return {};
   }));
   co_return std::move(*copied);
-}
-
-Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open_copy(Disk& disk, Options options) {
-  auto engine = std::make_shared<Engine>();
-  engine->path = disk.rocksdb_path(options.path);
-  engine->rocksdb_options = make_options(disk.rocksdb_env(), options);
-  engine->rocksdb_options.create_if_missing = false;
-  engine->options = std::move(options);
-  CO_TRY_STATUS(co_await run_blocking(disk, [engine] { return engine->open_copy(); }));
-  const Position flushed = engine->flushed;
-  co_return std::unique_ptr<KeyValueStore>(new KeyValueStore(disk, std::move(engine), flushed));
 }
 
 Task<Result<std::vector<KeyValueStore::BadFile>>> KeyValueStore::verify_copy(Disk& disk, std::string path,

@@ -16,9 +16,11 @@ KeyValueStore::Engine::~Engine() {
   if (database) rocksdb::CancelAllBackgroundWork(database.get(), true);
 }
 
-Status KeyValueStore::Engine::open() {
+Status KeyValueStore::Engine::open(Purpose purpose) {
   rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(rocksdb_options, path, &opened);
+  rocksdb_options.create_if_missing = purpose == Purpose::use;
+  const rocksdb::Status status = purpose == Purpose::use ? rocksdb::DB::Open(rocksdb_options, path, &opened)
+                                                         : rocksdb::DB::OpenForReadOnly(rocksdb_options, path, &opened);
   // A file that others name and that is not there: one of them is damaged.
   if (status.IsPathNotFound() || status.IsNotFound())
     return fail(ErrorCode::corrupt, "store {}: {}", options.path, status.ToString());
@@ -47,11 +49,19 @@ Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open(Disk& disk, Opt
   const size_t slash = options.path.rfind('/');
   CO_TRY_STATUS(co_await make_directory(disk, options.path));
   CO_TRY_STATUS(co_await sync_directory(disk, slash == std::string::npos ? "" : options.path.substr(0, slash)));
+  co_return co_await open(disk, std::move(options), Purpose::use);
+}
+
+Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open_copy(Disk& disk, Options options) {
+  return open(disk, std::move(options), Purpose::read_copy);
+}
+
+Task<Result<std::unique_ptr<KeyValueStore>>> KeyValueStore::open(Disk& disk, Options options, Purpose purpose) {
   auto engine = std::make_shared<Engine>();
   engine->path = disk.rocksdb_path(options.path);
-  engine->rocksdb_options = make_options(disk.rocksdb_env(), options);
+  engine->rocksdb_options = make_options(disk.rocksdb_env(), options, engine->reuse);
   engine->options = std::move(options);
-  CO_TRY_STATUS(co_await run_blocking(disk, [engine] { return engine->open(); }));
+  CO_TRY_STATUS(co_await run_blocking(disk, [engine, purpose] { return engine->open(purpose); }));
   const Position flushed = engine->flushed;
   co_return std::unique_ptr<KeyValueStore>(new KeyValueStore(disk, std::move(engine), flushed));
 }
@@ -134,15 +144,21 @@ Status KeyValueStore::apply(Batch& batch) {
   if (changes.merges && !engine_->options.merge)
     return fail(ErrorCode::invalid_argument, "the store was opened without a merge function");
   const uint64_t memtables = engine_->active_bytes + engine_->sealed_bytes;
-  if (memtables > engine_->options.memtable_bytes * 4)
+  if (memtables > engine_->options.memtable_bytes * 3)
     return fail(ErrorCode::overloaded, "{} bytes wait for a flush of store {}", memtables, engine_->options.path);
   rocksdb::WriteOptions write;
   write.disableWAL = true;
   write.no_slowdown = true;
   TRY_STATUS(to_status(engine_->database->Write(write, &changes.writes), engine_->options.path));
-  engine_->active_bytes += changes.writes.GetDataSize() + changes.writes.Count() * entry_overhead_bytes;
+  engine_->count_applied(changes.writes);
   batch.clear();
   return {};
+}
+
+void KeyValueStore::Engine::count_applied(const rocksdb::WriteBatch& writes) {
+  active_bytes += writes.GetDataSize() + writes.Count() * entry_overhead_bytes;
+  const auto [entries, bytes] = std::exchange(reuse, {});
+  active_bytes -= std::min(active_bytes, bytes + entries * entry_overhead_bytes);
 }
 
 Status KeyValueStore::Engine::read_status(const rocksdb::Status& status) {

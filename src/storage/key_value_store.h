@@ -21,23 +21,27 @@ namespace asterism {
 /// `corrupt`. Pure: called from any thread.
 using MergeFunction = std::function<bool(BytesView key, const std::optional<BytesView>& existing,
                                          std::span<const BytesView> operands, Bytes& merged)>;
+/// Whether folding both gives the operand `newer`, so that `older` need not be kept. No is always right. Pure.
+using SupersedesFunction = std::function<bool(BytesView key, BytesView older, BytesView newer)>;
 
 /// Keys are any bytes but those that begin with ff ff, in the order of unsigned bytes. Reading may block on the disk
 /// where the block cache misses. Used by one core only; only flush, compact and verify work away from the core.
 class KeyValueStore {
   struct Engine;
+  enum class Purpose : uint8_t { use, read_copy };
 
  public:
   struct Options {
     std::string path = "store";
-    /// should_flush() says yes beyond this; apply() answers `overloaded` beyond four times as much.
+    /// should_flush() says yes beyond this; apply() answers `overloaded` beyond three times as much.
     uint64_t memtable_bytes = 8u << 20;
     uint64_t block_cache_bytes = 8u << 20;
     uint32_t max_open_files = 256;
     uint32_t bloom_bits_per_key = 10;
     /// RocksDB compacts in a thread of its own. Off where runs must repeat exactly: then compact() is the only way.
     bool background_compaction = true;
-    MergeFunction merge;  // without it Batch::merge is refused
+    MergeFunction merge;            // without it Batch::merge is refused
+    SupersedesFunction supersedes;  // without it every operand is kept until it is merged
   };
 
   /// Makes the store where there is none. The disk must outlive it. Errors: corrupt (names the file where it is known),
@@ -144,7 +148,7 @@ class KeyValueStore {
   /// Reads every file whole and compares it with its checksum. Empty: all is well. Errors: io.
   Task<Result<std::vector<BadFile>>> verify() const;
 
-  // Copies (key_value_copy.cc).
+  // Copies (key_value_copy.cc; open_copy() beside open()).
 
   struct CopiedFile {
     std::string name;  // in the copy's folder
@@ -165,6 +169,7 @@ class KeyValueStore {
 
  private:
   KeyValueStore(Disk& disk, std::shared_ptr<Engine> engine, Position applied);
+  static Task<Result<std::unique_ptr<KeyValueStore>>> open(Disk& disk, Options options, Purpose purpose);
 
   Disk& disk_;
   std::shared_ptr<Engine> engine_;  // shared with work that is away from the core

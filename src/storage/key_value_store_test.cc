@@ -242,6 +242,111 @@ TEST(KeyValueStore, MemoryIsBounded) {
   rig.run(body());
 }
 
+TEST(KeyValueStore, RowsWrittenOverAndOverDoNotFillTheMemtable) {
+  TestRig rig;
+  auto body = [&]() -> Task<void> {
+    auto store = must(co_await KeyValueStore::open(rig.disk(), test_options()));
+    sim::SeededRandom random = rig.simulation.stream(1);
+    Model model;
+    KeyValueStore::Batch batch;
+    for (int round = 0; round < 20'000; ++round) {
+      const Bytes key = fmt::format("{:02}", random.below(50)), value(20 + random.below(60), static_cast<char>(round));
+      if (random.chance(0.1)) {
+        batch.remove(key);
+        model.erase(key);
+      } else {
+        batch.put(key, value);
+        model[key] = value;
+      }
+      must(store->apply(batch, Position{static_cast<uint64_t>(round) + 1}));
+    }
+    EXPECT_FALSE(store->should_flush());
+    EXPECT_LT(store->approximate_memory(), 512u << 10);
+    EXPECT_EQ(contents(*store), model);
+    must(co_await store->flush());
+    EXPECT_EQ(contents(*store), model);
+    EXPECT_EQ(store->flushed_position(), Position{20'000});
+  };
+  rig.run(body());
+}
+
+TEST(KeyValueStore, OperandsGoThatANewerOneSupersedes) {
+  TestRig rig;
+  auto body = [&]() -> Task<void> {
+    KeyValueStore::Options options = test_options();
+    // The largest operand, and what was put, is the value.
+    options.merge = [](BytesView, const std::optional<BytesView>& existing, std::span<const BytesView> operands,
+                       Bytes& merged) {
+      if (existing) merged = *existing;
+      for (BytesView operand : operands) merged = std::max(BytesView(merged), operand);
+      return true;
+    };
+    bool careless = false;
+    options.supersedes = [&](BytesView, BytesView older, BytesView newer) { return careless || older <= newer; };
+    auto store = must(co_await KeyValueStore::open(rig.disk(), options));
+    sim::SeededRandom random = rig.simulation.stream(1);
+    Model model;
+    KeyValueStore::Batch batch;
+    for (int round = 0; round < 20'000; ++round) {
+      const Bytes key = fmt::format("{:02}", random.below(50));
+      // Most operands are greater than those before.
+      const Bytes value = fmt::format("{:06} and some more bytes", random.chance(0.99) ? round : random.below(20'000));
+      const uint64_t kind = random.below(1000);
+      if (kind == 0) {
+        batch.put(key, value);
+        model[key] = value;
+      } else if (kind == 1) {
+        batch.remove(key);
+        model.erase(key);
+      } else {
+        batch.merge(key, value);
+        model[key] = std::max(model[key], value);
+      }
+      must(store->apply(batch));
+      if (round == 10'000) must(co_await store->flush());
+      if (round % 1000 == 0) EXPECT_EQ(contents(*store), model);
+    }
+    EXPECT_FALSE(store->should_flush());
+    EXPECT_EQ(contents(*store), model);
+    must(co_await store->flush());
+    EXPECT_EQ(contents(*store), model);
+    // That it was asked is what made the difference.
+    careless = true;
+    for (const char* value : {"9", "8"}) {
+      batch.merge("key", value);
+      must(store->apply(batch));
+    }
+    EXPECT_EQ(must(store->get("key")), "8");
+  };
+  rig.run(body());
+}
+
+TEST(KeyValueStore, AnOpenIteratorKeepsWhatItReadsWhileRowsAreWrittenOver) {
+  TestRig rig;
+  auto body = [&]() -> Task<void> {
+    auto store = must(co_await KeyValueStore::open(rig.disk(), test_options()));
+    KeyValueStore::Batch batch;
+    const auto write_all = [&](std::string_view value) {
+      for (int i = 0; i < 30; ++i) batch.put(fmt::format("{:02}", i), fmt::format("{} {:02}", value, i));
+      must(store->apply(batch));
+    };
+    write_all("first");
+    {
+      auto reading = store->iterate();
+      reading.seek_first();
+      for (int i = 0; i < 30; ++i, reading.next()) {
+        write_all(fmt::format("other {}", i));
+        EXPECT_EQ(reading.value(), fmt::format("first {:02}", i));
+      }
+      EXPECT_FALSE(reading.valid());
+    }
+    write_all("last");
+    for (const auto& [key, value] : contents(*store)) EXPECT_EQ(value, fmt::format("last {}", key));
+    co_return;
+  };
+  rig.run(body());
+}
+
 TEST(KeyValueStore, CompactionGathersSmallFiles) {
   for (const bool background : {false, true}) {
     TestRig rig;

@@ -20,6 +20,7 @@ std::string entry_of(std::string_view user, uint64_t version) {
   out.varint(user.size() + 8);
   out.raw(user);
   out.u64_le(version);
+  out.varint(5);
   out.raw("value");
   return bytes;
 }
@@ -113,6 +114,51 @@ TEST(MemtableTree, SameAsASetForKeysOfEveryShape) {
       if (i % 50 == 0) both.check_from(any_key(), both.random() % 50, both.random() % 200 + 1);
     }
     both.check_all();
+  }
+}
+
+TEST(MemtableTree, TheNextOlderVersionGivesItsPlaceAway) {
+  for (const uint64_t seed : {1, 2, 3, 4}) {
+    Compared both;
+    both.state = seed;
+    const auto any = [](const char*) { return true; };
+    uint64_t version = 0, older_ones = 0, replaced = 0;
+    for (int i = 0; i < 20'000; ++i) {
+      const std::string user = fmt::format("{:03}{}", both.random() % 700, both.random() % 3 == 0 ? "\xff" : "");
+      const char* entry = both.entries.emplace_back(entry_of(user, ++version)).c_str();
+      if (both.random() % 4 == 0) {
+        both.tree.insert(entry);
+      } else {
+        auto older = both.set.upper_bound(entry);
+        const bool is_there = older != both.set.end() && EntryKey::of(*older).user == user;
+        const char* gone = both.tree.insert(entry, any);
+        if (is_there) ++older_ones;
+        if (gone != nullptr) {
+          EXPECT_EQ(value_of(gone), "value");
+          ASSERT_TRUE(is_there);
+          ASSERT_EQ(gone, *older);
+          both.set.erase(older);
+          // Nothing may look at it again.
+          std::fill_n(const_cast<char*>(gone), entry_bytes(gone), '\x01');
+          ++replaced;
+        }
+      }
+      both.set.insert(entry);
+      if (i % 100 == 0) both.check_from(user, version - both.random() % 5, both.random() % 200 + 1);
+    }
+    both.check_all();
+    EXPECT_GT(older_ones, 10'000u);
+    // Of any one key however often it is written, be it the least or the greatest.
+    const size_t before = both.set.size();
+    for (const std::string_view user : {"", "000", "333", "\xff\xff"})
+      for (int i = 0; i < 1000; ++i) {
+        const char* entry = both.entries.emplace_back(entry_of(user, ++version)).c_str();
+        both.set.insert(entry);
+        if (const char* gone = both.tree.insert(entry, any)) both.set.erase(gone);
+      }
+    EXPECT_LT(both.set.size(), before + 10);
+    both.check_all();
+    EXPECT_GT(replaced, older_ones * 9 / 10);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -27,16 +28,33 @@ uint64_t load_version(const char* at) {
   return version;
 }
 
+/// Reads on behind it.
+uint32_t varint(const char*& at) {
+  uint32_t number = 0;
+  for (int shift = 0;; shift += 7) {
+    const auto byte = static_cast<unsigned char>(*at++);
+    number |= static_cast<uint32_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return number;
+  }
+}
+
 }  // namespace
 
 EntryKey EntryKey::of(const char* entry) {
-  uint32_t length = 0;
-  for (int shift = 0;; shift += 7) {
-    const auto byte = static_cast<unsigned char>(*entry++);
-    length |= static_cast<uint32_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) break;
-  }
+  const uint32_t length = varint(entry);
   return of_internal({entry, length});
+}
+
+std::string_view value_of(const char* entry) {
+  const uint32_t key = varint(entry);
+  entry += key;
+  const uint32_t size = varint(entry);
+  return {entry, size};
+}
+
+size_t entry_bytes(const char* entry) {
+  const std::string_view value = value_of(entry);
+  return static_cast<size_t>(value.end() - entry);
 }
 
 EntryKey EntryKey::of_internal(std::string_view internal_key) {
@@ -132,11 +150,23 @@ MemtableTree::Leaf* MemtableTree::descend(const Probe& probe, std::vector<Inner*
   return static_cast<Leaf*>(node);
 }
 
-void MemtableTree::insert(const char* entry) {
-  const Probe probe(EntryKey::of(entry), true);
+const char* MemtableTree::insert(const char* entry, const std::function<bool(const char*)>& may_go) {
+  const EntryKey key = EntryKey::of(entry);
+  const Probe probe(key, true);
   path_.clear();
   Leaf* leaf = descend(probe, &path_);
-  size_t at = lower_bound(*leaf, 0, probe);
+  const size_t at = lower_bound(*leaf, 0, probe);
+  // Nodes above know a leaf by its first entry. That one stays: what comes before it has its place at the end of the
+  // leaf before. Only in the first leaf it may go, because nobody compares with what the first child begins with.
+  if (may_go && at < leaf->count && leaf->prefixes[at] == probe.prefix &&
+      EntryKey::of(leaf->entries[at]).user == key.user && may_go(leaf->entries[at]))
+    return std::exchange(leaf->entries[at], entry);
+  put(leaf, at, entry);
+  return nullptr;
+}
+
+/// `path_` leads to the leaf.
+void MemtableTree::put(Leaf* leaf, size_t at, const char* entry) {
   if (leaf->count == fanout) {
     // Keys that only grow leave full leaves behind.
     const bool at_the_end = leaf == last_ && at == fanout;

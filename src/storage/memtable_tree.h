@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -21,6 +22,10 @@ struct EntryKey {
   static EntryKey of_internal(std::string_view internal_key);
 };
 
+std::string_view value_of(const char* entry);
+/// Of an entry as a whole.
+size_t entry_bytes(const char* entry);
+
 /// Negative, 0 or positive.
 int compare(const EntryKey& a, const EntryKey& b);
 
@@ -32,7 +37,10 @@ class MemtableTree {
   ~MemtableTree();
   MemtableTree(MemtableTree&&) = delete;
 
-  void insert(const char* entry);
+  void insert(const char* entry) { insert(entry, nullptr); }
+  /// Where the tree has an older entry of the same user key, the next older one nearly always is asked about: if it may
+  /// go, the new one gets its place, and it is returned, because the tree does not know it any more.
+  const char* insert(const char* entry, const std::function<bool(const char* older)>& may_go);
   bool contains(const EntryKey& key) const;
 
   // Reads of runs: fill `out` and return how many there are, fewer than asked for only at the end.
@@ -59,6 +67,7 @@ class MemtableTree {
   };
 
   static size_t lower_bound(const Node& node, size_t from, const Probe& probe);
+  void put(Leaf* leaf, size_t at, const char* entry);
   Leaf* descend(const Probe& probe, std::vector<Inner*>* path) const;
   Place find(const EntryKey& key, bool after) const;
   static size_t copy_forward(Place place, std::span<const char*> out);

@@ -112,7 +112,7 @@ std::shared_ptr<rocksdb::MergeOperator> make_merge_operator(MergeFunction functi
   return function ? std::make_shared<FunctionMerge>(std::move(function)) : nullptr;
 }
 
-rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options) {
+rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options, MemtableReuse& reuse) {
   rocksdb::Options out;
   out.env = env;
   out.create_if_missing = true;
@@ -126,11 +126,12 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
   out.max_manifest_file_size = 4u << 20;
   out.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
 
-  // The owner flushes at memtable_bytes and is refused at four times that; RocksDB itself would flush only later.
+  // The owner flushes at memtable_bytes and is refused at three times that; RocksDB itself would flush only later.
   out.write_buffer_size = options.memtable_bytes * 8;
   out.arena_block_size = 64u << 10;
-  out.memtable_factory = make_memtable_factory();
+  out.memtable_factory = make_memtable_factory(reuse, options.supersedes);
   out.allow_concurrent_memtable_write = false;
+  out.flush_verify_memtable_count = false;  // versions that newer ones replaced are not there any more
   out.max_write_buffer_number = 4;
   // Nothing goes on by itself after an error: the owner gives the store up.
   out.max_bgerror_resume_count = 0;
@@ -141,7 +142,9 @@ rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& o
     out.level0_slowdown_writes_trigger = out.level0_stop_writes_trigger = 1 << 20;
     out.soft_pending_compaction_bytes_limit = out.hard_pending_compaction_bytes_limit = 0;
   }
-  out.compression = rocksdb::kLZ4Compression;
+  // What soon is written again is not worth compressing, and more of it at once is less of what is there already.
+  out.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression, rocksdb::kLZ4Compression};
+  out.level0_file_num_compaction_trigger = 8;
   out.bytes_per_sync = 512u << 10;  // else a file of many MiB goes to the disk at once, and the log waits for it
   out.merge_operator = make_merge_operator(options.merge);
 

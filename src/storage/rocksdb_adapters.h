@@ -8,6 +8,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/key_value_store.h"
+#include "storage/memtable.h"
 
 namespace asterism {
 
@@ -31,12 +32,13 @@ Result<Position> decode_position(BytesView bytes);
 rocksdb::Status checksum_of(rocksdb::Env* env, const std::string& path, rocksdb::FileChecksumGenerator& generator);
 
 std::shared_ptr<rocksdb::MergeOperator> make_merge_operator(MergeFunction function);
-rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options);
+rocksdb::Options make_options(rocksdb::Env* env, const KeyValueStore::Options& options, MemtableReuse& reuse);
 
 /// The open database, shared by the store and by work that is away from the core.
 struct KeyValueStore::Engine {
   Options options;
   std::string path;  // RocksDB's name of the folder
+  MemtableReuse reuse;
   rocksdb::Options rocksdb_options;
   std::unique_ptr<rocksdb::DB> database;
   Position flushed;             // as of the opening
@@ -46,8 +48,8 @@ struct KeyValueStore::Engine {
   uint64_t active_bytes = 0, sealed_bytes = 0;
 
   ~Engine();
-  Status open();
-  Status open_copy();
+  Status open(Purpose purpose);
+  void count_applied(const rocksdb::WriteBatch& writes);
   /// The status of a read; remembers damage.
   Status read_status(const rocksdb::Status& status);
   Result<Position> stored_position(rocksdb::ReadTier tier) const;

@@ -92,7 +92,7 @@ def test_nodes_end_with_a_supervisor_that_was_killed(data):
     with Up(data, "--port-offset", OFFSET) as up:
         up.process.kill()
         up.process.wait()
-        wait_until(lambda: not any(is_alive(node["pid"]) for node in up.nodes), 5, "the nodes to end")
+        wait_until(lambda: not any(is_alive(node["pid"]) for node in up.nodes), 20, "the nodes to end")
 
 
 def test_a_killed_node_stays_down_until_it_is_started_again(data):
@@ -135,7 +135,7 @@ def test_a_started_node_outlives_its_supervisor_and_is_taken_on_by_the_next(data
         started = json.loads(command("node", "start", "n3", "--data", data, "--json").stdout)
         up.process.kill()
         up.process.wait()
-        wait_until(lambda: not any(is_alive(node["pid"]) for node in up.nodes), 5, "the supervised nodes to end")
+        wait_until(lambda: not any(is_alive(node["pid"]) for node in up.nodes), 20, "the supervised nodes to end")
         assert answers(started)
     with Up(data) as up:
         assert up.nodes[2] == started

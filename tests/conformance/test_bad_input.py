@@ -22,7 +22,7 @@ def neighbour(cluster, session):
     """A well-behaved client on the same node, which must be answered all the time."""
     session.execute("CREATE TABLE IF NOT EXISTS t (k int PRIMARY KEY, v int)")
     pids = [node["pid"] for node in cluster.nodes]
-    driver = connect(cluster, only=0, timeout=2)
+    driver = connect(cluster, only=0, timeout=10)
     quiet = driver.connect(session.keyspace)
     insert = quiet.prepare("INSERT INTO t (k, v) VALUES (?, ?)")
     stop, slowest, failures = threading.Event(), [0.0], []
@@ -209,7 +209,7 @@ def test_many_idle_connections(cluster):
         for connection in idle:
             connection.socket.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    wait_until(lambda: descriptors(cluster.nodes[0]["pid"]) < 300, 5, "the node to close what was closed")
+    wait_until(lambda: descriptors(cluster.nodes[0]["pid"]) < 300, 20, "the node to close what was closed")
 
 
 def descriptors(pid):

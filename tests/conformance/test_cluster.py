@@ -32,7 +32,7 @@ def test_read_through_another_node(three):
         for k in range(300, 330):
             insert.consistency_level, select.consistency_level = CL.ONE, CL.ONE
             write.execute(insert, (k, k))
-            wait_until(lambda: read.execute(select, (k,)).one() is not None, 2, "a replica to take the row")
+            wait_until(lambda: read.execute(select, (k,)).one() is not None, 20, "a replica to take the row")
         select.consistency_level = CL.ALL
         assert all(read.execute(select, (k,)).one().v == k for k in range(330))
     finally:

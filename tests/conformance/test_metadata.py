@@ -150,7 +150,7 @@ def test_rows_are_where_the_token_map_says(cluster, driver, things):
     finally:
         cluster.thaw(victim)
         other.shutdown()
-    wait_until(lambda: row_of(things, lost) == (lost,), 5, "the node to be of use again")
+    wait_until(lambda: row_of(things, lost) == (lost,), 20, "the node to be of use again")
 
 
 def row_of(session, k):

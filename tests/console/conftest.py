@@ -30,7 +30,7 @@ class Page:
     def open(self, address, port, path="/"):
         self.driver.get("about:blank")  # or else a change of the hash alone would not load it anew
         self.driver.get(f"http://{address}:{port}{path}")
-        wait_until(lambda: self.find(".card, .tree summary, .tree .hint"), 10, "the console")
+        wait_until(lambda: self.find(".card, .tree summary, .tree .hint"), 20, "the console")
 
     def find(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

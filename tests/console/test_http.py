@@ -145,13 +145,13 @@ def action(cluster, name, what, node=0):
 def test_a_node_is_cut_off_and_healed(shop):
     insert = "INSERT INTO shop.customers (name, points) VALUES ('cut', 1)"
     assert action(shop, "n2", "cut-off") == (200, {})
-    wait_until(lambda: run(shop, insert, consistency="ALL").get("alive") == 2, 5, "the others to miss n2")
+    wait_until(lambda: run(shop, insert, consistency="ALL").get("alive") == 2, 20, "the others to miss n2")
     assert run(shop, insert, consistency="QUORUM")["kind"] == "done"
     # Clients still reach it, and it reaches nobody.
-    wait_until(lambda: run(shop, insert, node=1, consistency="QUORUM").get("alive") == 1, 5, "n2 to miss the others")
+    wait_until(lambda: run(shop, insert, node=1, consistency="QUORUM").get("alive") == 1, 20, "n2 to miss the others")
     assert run(shop, "SELECT points FROM shop.customers WHERE name = 'ada'", node=1, consistency="ONE")["kind"] == "rows"
     assert action(shop, "n2", "heal", node=1) == (200, {})
-    wait_until(lambda: run(shop, insert, consistency="ALL")["kind"] == "done", 10, "n2 to be back")
+    wait_until(lambda: run(shop, insert, consistency="ALL")["kind"] == "done", 20, "n2 to be back")
 
 
 def test_actions_that_make_no_sense_are_refused(cluster):
@@ -165,12 +165,12 @@ def test_actions_that_make_no_sense_are_refused(cluster):
 
 def test_a_node_that_was_started_otherwise_lets_nobody_try_faults(cluster):
     assert action(cluster, "n3", "kill")[0] == 200
-    wait_until(lambda: not is_alive(cluster.nodes[2]["pid"]), 5, "n3 to die")
+    wait_until(lambda: not is_alive(cluster.nodes[2]["pid"]), 20, "n3 to die")
     cluster.start(2)
     assert ask(cluster, "POST", "/local/nodes/n1/kill", "{}", {"Content-Type": "application/json"}, 2)[0].status == 404
     assert ask(cluster, "POST", "/local/isolated", "{}", {"Content-Type": "application/json"}, 2)[0].status == 404
     status, said = wait_until(lambda: (answer := action(cluster, "n3", "cut-off")) and
-                              "is down" not in answer[1].get("error", "") and answer, 5, "the supervisor to know it")
+                              "is down" not in answer[1].get("error", "") and answer, 20, "the supervisor to know it")
     assert status == 409 and "not started by asterism up" in said["error"]
     assert action(cluster, "n3", "kill")[0] == 200
     wait_until(lambda: action(cluster, "n3", "start")[0] == 200, 15, "n3 to start again")
@@ -216,7 +216,7 @@ def test_the_live_feed_tells_what_is_new(shop):
     view = feed.message("view")
     assert [node["name"] for node in view["nodes"]] == ["n1", "n2", "n3"] and view["local"] is True
     wait_until(lambda: all("reads_s" in node.get("load", {}) and node["process"]["state"] == "running"
-                           for node in feed.message("view")["nodes"]), 5, "what the others do")
+                           for node in feed.message("view")["nodes"]), 20, "what the others do")
     feed.send(1, b'{"keyspace": "shop"}')
     shards = feed.message("shards")["shards"]
     assert len(shards) == 48 and all(sorted(shard["replicas"]) == [1, 2, 3] for shard in shards)

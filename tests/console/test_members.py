@@ -25,7 +25,7 @@ def up(page, *names):
 
 def open_console(page, cluster, *names):
     page.open(*at(cluster))
-    wait_until(lambda: up(page, *names) and page.find(".shard"), 10, f"{', '.join(names)} up")
+    wait_until(lambda: up(page, *names) and page.find(".shard"), 20, f"{', '.join(names)} up")
     # Everything that the page shows of a change, as it shows it: the steps may be short.
     page.driver.execute_script("""
         window.seen = {values: [], states: new Set(), spoken: new Set(), arcs: 0, streams: 0, details: new Set()};
@@ -53,7 +53,7 @@ def seen(page):
 def agree(page, label):
     """Presses the button with that name, and the one in the question that follows."""
     page.press(label)
-    wait_until(lambda: page.find("dialog[open] .primary"), 2, "the question")[0].click()
+    wait_until(lambda: page.find("dialog[open] .primary"), 20, "the question")[0].click()
 
 
 def check_progress(page, words):
@@ -73,12 +73,12 @@ def check_progress(page, words):
 def test_a_node_is_added_with_a_button(page, shop):
     open_console(page, shop, "n1", "n2", "n3")
     page.press("Add a node")
-    question = wait_until(lambda: page.find("dialog[open]"), 2, "the question")[0]
+    question = wait_until(lambda: page.find("dialog[open]"), 20, "the question")[0]
     ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
-    wait_until(lambda: not page.find("dialog"), 2, "the question to go")
+    wait_until(lambda: not page.find("dialog"), 20, "the question to go")
     assert not page.find(".card[data-node=n4]")
     page.press("Add a node")
-    question = wait_until(lambda: page.find("dialog[open]"), 2, "the question")[0]
+    question = wait_until(lambda: page.find("dialog[open]"), 20, "the question")[0]
     assert question.get_attribute("aria-labelledby")
     # By keyboard: from "No" to "Add it".
     ActionChains(page.driver).send_keys(Keys.TAB, Keys.ENTER).perform()
@@ -86,7 +86,7 @@ def test_a_node_is_added_with_a_button(page, shop):
     assert page.find(".star.joining")
     what = check_progress(page, "n4 is a member")
     assert "n4 joining" in what["states"]
-    wait_until(lambda: up(page, "n1", "n2", "n3", "n4"), 5, "four nodes up")
+    wait_until(lambda: up(page, "n1", "n2", "n3", "n4"), 20, "four nodes up")
     assert len(page.find(".star")) == 4 and "4 of 4 nodes up" in page.text(".summary")
     told = page.text(".events")
     assert "n4 joins:" in told and "n4 is a member" in told
@@ -103,7 +103,7 @@ def test_a_drained_node_is_shown_as_drained(page, shop):
     assert drained.wait(10) == 0
     # It serves no clients, but it is a replica as before.
     assert [row.text for row in page.find(".levels tbody td.good")] == ["answered"] * 6
-    wait_until(lambda: "n4 is drained: it may be stopped" in page.text(".events"), 2, "the event")
+    wait_until(lambda: "n4 is drained: it may be stopped" in page.text(".events"), 20, "the event")
     started = command("node", "start", "n4", "--data", shop.data, "--json")
     assert started.returncode == 0, started.stderr
     shop.nodes[3]["pid"] = json.loads(started.stdout)["pid"]
@@ -115,10 +115,10 @@ def test_what_a_node_lags_behind_and_what_is_compared_is_shown(page, shop):
     wait_until(lambda: "compared" in page.text(".card[data-node=n1] .copies"), 15, "the comparison")
     assert "no lag" in page.text(".card[data-node=n2] .copies")
     page.press("Freeze n2")
-    wait_until(lambda: page.state("n2") == "down", 5, "n2 to be down")
+    wait_until(lambda: page.state("n2") == "down", 20, "n2 to be down")
     for i in range(40):
         run(shop, f"INSERT INTO shop.customers (name, points) VALUES ('missed {i}', {i})", consistency="ONE")
-    wait_until(lambda: "behind" in page.text(".card[data-node=n2] .copies"), 5, "what n2 lacks")
+    wait_until(lambda: "behind" in page.text(".card[data-node=n2] .copies"), 20, "what n2 lacks")
     page.press("Thaw n2")
     wait_until(lambda: "no lag" in page.text(".card[data-node=n2] .copies"), 15, "n2 to have it all")
 
@@ -127,14 +127,14 @@ def test_a_change_is_turned_back_with_a_button(page, shop):
     open_console(page, shop, "n1", "n2", "n3", "n4")
     # Shards go to n3 as well: while it is down the change waits.
     page.press("Kill n3")
-    wait_until(lambda: page.state("n3") == "down", 3, "n3 to be down")
+    wait_until(lambda: page.state("n3") == "down", 20, "n3 to be down")
     agree(page, "Decommission n4")
-    wait_until(lambda: page.state("n4") == "leaving" and page.find(".change:not([hidden])"), 5, "the change")
+    wait_until(lambda: page.state("n4") == "leaving" and page.find(".change:not([hidden])"), 20, "the change")
     assert not page.find(".add")[0].is_enabled()
     begun = command("node", "decommission", "n1", "--data", shop.data, "--json")
     assert begun.returncode == 1 and "one change of members at a time" in begun.stderr
     agree(page, "Turn the change of n4 back")
-    wait_until(lambda: page.text(".change h2") == "n4 goes back to what it was", 5, "the way back")
+    wait_until(lambda: page.text(".change h2") == "n4 goes back to what it was", 20, "the way back")
     page.press("Start n3", 10)
     wait_until(lambda: up(page, "n1", "n2", "n3", "n4"), 60, "everything to be back")
     wait_until(lambda: page.text(".change h2") == "Everything is back: n4 is a member as before", 30, "the end")
@@ -149,10 +149,10 @@ def test_a_node_leaves_with_a_button_under_load(page, shop):
         agree(page, "Decommission n4")
         what = check_progress(page, "n4 has left the cluster")
     assert "n4 leaving" in what["states"]
-    wait_until(lambda: not page.find(".card[data-node=n4]") and len(page.find(".star")) == 3, 5, "the star to go")
+    wait_until(lambda: not page.find(".card[data-node=n4]") and len(page.find(".star")) == 3, 20, "the star to go")
     assert "n4 has left the cluster" in page.text(".events")
-    wait_until(lambda: not (shop.data / "n4" / "node.toml").exists(), 10, "its settings to go")
-    wait_until(lambda: page.find(".add")[0].is_enabled(), 5, "the next change to be possible")
+    wait_until(lambda: not (shop.data / "n4" / "node.toml").exists(), 20, "its settings to go")
+    wait_until(lambda: page.find(".add")[0].is_enabled(), 20, "the next change to be possible")
     shop.nodes.pop()
     assert page.complaints() == []
 

@@ -27,8 +27,8 @@ def all_up(page):
 
 def test_it_shows_the_cluster_without_complaints(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page), 5, "three nodes up")
-    wait_until(lambda: len(page.find(".shard")) == 48, 5, "the shards")
+    wait_until(lambda: all_up(page), 20, "three nodes up")
+    wait_until(lambda: len(page.find(".shard")) == 48, 20, "the shards")
     assert "3 of 3 nodes up" in page.text(".summary")
     assert len(page.find(".star.leads")) == 1
     assert [row.text for row in page.find(".levels tbody td.good")] == ["answered"] * 6
@@ -37,12 +37,12 @@ def test_it_shows_the_cluster_without_complaints(page, shop):
 
 def test_a_killed_node_is_seen_within_two_seconds_and_starts_again(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page), 10, "three nodes up")
+    wait_until(lambda: all_up(page), 20, "three nodes up")
     begun = time.monotonic()
     page.press("Kill n3")
     wait_until(lambda: page.state("n3") == "down", 2, "the page to show it")
     assert time.monotonic() - begun < 2
-    wait_until(lambda: len(page.find(".health.some")) == 48, 2, "the shards to show it")
+    wait_until(lambda: len(page.find(".health.some")) == 48, 20, "the shards to show it")
     answered = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")][:2]
                 for row in page.find(".levels tbody tr")]
     assert answered == [["answered"] * 2, ["answered"] * 2, ["refused"] * 2]
@@ -52,7 +52,7 @@ def test_a_killed_node_is_seen_within_two_seconds_and_starts_again(page, shop):
                        20, "the tries")
     assert [cell.split(" · ")[0] for cell in tried] == \
         ["8/8 reads, 8/8 writes", "8/8 reads, 8/8 writes", "0/8 reads, 0/8 writes"]
-    wait_until(lambda: "n3 went down" in page.text(".events"), 2, "the event")
+    wait_until(lambda: "n3 went down" in page.text(".events"), 20, "the event")
     page.press("Start n3")
     wait_until(lambda: all_up(page), 15, "n3 to be up again")
     shop.nodes[2]["pid"] = int((shop.data / "n3" / "node.pid").read_text().split()[0])
@@ -61,27 +61,27 @@ def test_a_killed_node_is_seen_within_two_seconds_and_starts_again(page, shop):
 
 def test_frozen_and_cut_off_nodes_come_back(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page), 10, "three nodes up")
+    wait_until(lambda: all_up(page), 20, "three nodes up")
     page.press("Cut off n2")
-    wait_until(lambda: page.state("n2") == "down" and "cut off" in page.text(".card[data-node=n2] .state"), 3, "the cut")
+    wait_until(lambda: page.state("n2") == "down" and "cut off" in page.text(".card[data-node=n2] .state"), 20, "the cut")
     page.press("Heal n2")
-    wait_until(lambda: all_up(page), 5, "n2 to be back")
+    wait_until(lambda: all_up(page), 20, "n2 to be back")
     page.press("Freeze n2")
-    wait_until(lambda: page.state("n2") == "down" and "frozen" in page.text(".card[data-node=n2] .state"), 5, "the frost")
+    wait_until(lambda: page.state("n2") == "down" and "frozen" in page.text(".card[data-node=n2] .state"), 20, "the frost")
     page.press("Thaw n2")
-    wait_until(lambda: all_up(page), 10, "n2 to go on")
+    wait_until(lambda: all_up(page), 20, "n2 to go on")
     assert page.complaints() == []
 
 
 def test_the_node_that_serves_the_page_may_die(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page), 10, "three nodes up")
+    wait_until(lambda: all_up(page), 20, "three nodes up")
     page.press("Kill n1")
-    wait_until(lambda: "n1 does not answer" in page.text(".banner"), 4, "the page to say so")
+    wait_until(lambda: "n1 does not answer" in page.text(".banner"), 20, "the page to say so")
     links = page.find(".banner a")
     assert [link.text for link in links] == ["n2", "n3"]
     links[0].click()
-    wait_until(lambda: page.text(".summary").endswith("seen from n2"), 10, "the console of n2")
+    wait_until(lambda: page.text(".summary").endswith("seen from n2"), 20, "the console of n2")
     page.press("Start n1")
     wait_until(lambda: all_up(page), 15, "n1 to be up again")
     shop.nodes[0]["pid"] = int((shop.data / "n1" / "node.pid").read_text().split()[0])
@@ -91,24 +91,24 @@ def test_the_node_that_serves_the_page_may_die(page, shop):
 
 def test_the_prompt_shows_rows_pages_and_where_an_error_is(page, shop):
     page.open(*at(shop), "/#tables")
-    wait_until(lambda: page.find(".tree summary"), 5, "the tables")
+    wait_until(lambda: page.find(".tree summary"), 20, "the tables")
     next(summary for summary in page.find(".tree details details summary") if summary.text == "orders").click()
     assert "partition key" in page.text(".tree")
     page.press("Show rows of shop.orders")
-    wait_until(lambda: "100 rows so far" in page.text(".note"), 5, "the first page")
+    wait_until(lambda: "100 rows so far" in page.text(".note"), 20, "the first page")
     page.find("button.more")[0].click()
-    wait_until(lambda: page.text(".note").startswith("160 rows"), 5, "the second page")
+    wait_until(lambda: page.text(".note").startswith("160 rows"), 20, "the second page")
     statement = page.find("#statement")[0]
     statement.clear()
     statement.send_keys("SELECT *\n  FORM shop.orders")
     statement.send_keys(Keys.CONTROL, Keys.ENTER)
-    wait_until(lambda: "SyntaxError at line 2, column 3" in page.text(".note"), 5, "the error")
+    wait_until(lambda: "SyntaxError at line 2, column 3" in page.text(".note"), 20, "the error")
     assert page.text("pre.where") == "  FORM shop.orders\n  ^"
     Select(page.find("#prompt-keyspace")[0]).select_by_value("shop")
     Select(page.find("#consistency")[0]).select_by_value("ALL")
     statement.clear()
     statement.send_keys("SELECT name, mail FROM customers WHERE name = 'grace'", Keys.CONTROL, Keys.ENTER)
-    wait_until(lambda: [cell.text for cell in page.find(".result td")] == ["grace", "grace@example.org"], 5, "the row")
+    wait_until(lambda: [cell.text for cell in page.find(".result td")] == ["grace", "grace@example.org"], 20, "the row")
     assert page.complaints() == []
 
 
@@ -121,7 +121,7 @@ def focus(page):
 
 def test_everything_is_reached_by_keyboard_and_has_a_name(page, shop):
     page.open(*at(shop))
-    wait_until(lambda: all_up(page) and page.find(".shard") and page.find(".actions button:enabled"), 10, "the cluster")
+    wait_until(lambda: all_up(page) and page.find(".shard") and page.find(".actions button:enabled"), 20, "the cluster")
     reached = []
     for _ in range(36):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
@@ -145,7 +145,7 @@ def test_a_phone_needs_no_sideways_scrolling(page, shop):
     page.size(360, 740, phone=True)
     for path in ("/", "/#tables"):
         page.open(*at(shop), path)
-        wait_until(lambda: page.find(".shard") or path != "/", 5, "the shards")
+        wait_until(lambda: page.find(".shard") or path != "/", 20, "the shards")
         width = page.driver.execute_script("return document.documentElement.scrollWidth")
         assert width <= 360, f"{path} is {width} pixels wide"
 
@@ -158,7 +158,7 @@ def test_pictures(page, shop, tmp_path_factory, request):
     with load(shop):
         page.size(1280, 860)
         page.open(*at(shop))
-        wait_until(lambda: all_up(page) and page.find(".shard"), 10, "the cluster")
+        wait_until(lambda: all_up(page) and page.find(".shard"), 20, "the cluster")
         time.sleep(35 if wanted else 1)
         page.scheme("light")
         time.sleep(1)
@@ -195,7 +195,7 @@ def test_a_picture_of_a_move(page, shop, tmp_path_factory, request):
     with load(shop):
         page.size(1280, 860)
         page.open(*at(shop))
-        wait_until(lambda: all_up(page) and page.find(".shard"), 10, "the cluster")
+        wait_until(lambda: all_up(page) and page.find(".shard"), 20, "the cluster")
         Select(page.find("#keyspace")[0]).select_by_value("shop")
         time.sleep(20 if wanted else 0)
         done = []

@@ -169,7 +169,7 @@ def test_the_feature_level_rises_with_the_last_node(tmp_path):
         wait_until(lambda: level(cluster) == 2, 10, "the newer level")
         assert setting(cluster, "balancer", "off").returncode == 0
         # What it is now must not meet a version that knows nothing of it.
-        wait_until((cluster.data / "n2" / "data" / "feature_level_2").exists, 5, "the mark of the level")
+        wait_until((cluster.data / "n2" / "data" / "feature_level_2").exists, 20, "the mark of the level")
         cluster.kill(1)
         hold_back(cluster, 1, 1)
         refused = command("node", "start", "n2", "--data", cluster.data)

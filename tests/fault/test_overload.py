@@ -64,9 +64,12 @@ def test_what_is_taken_on_is_served_in_time(tmp_path):
         assert refused and resident_mb(pid) <= MEMORY_MB
         assert flooded_ms <= 10 * max(usual_ms, 5)
 
-        time.sleep(5)
-        refused, after_ms = measured(connections=4, pipeline=16, seconds=3)
-        assert not refused and after_ms <= 2 * max(usual_ms, 5)
+        over = time.monotonic()
+        while True:
+            refused, after_ms = measured(connections=4, pipeline=16, seconds=1)
+            if not refused and after_ms <= 2 * max(usual_ms, 5):
+                break
+            assert time.monotonic() - over < 5, f"{refused} refused and a p99 of {after_ms} ms after the flood"
         assert is_alive(pid) and session.execute("SELECT count(*) FROM flood.t").one()[0] > 0
         for connection in idle:
             connection.socket.close()

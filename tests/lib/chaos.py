@@ -21,7 +21,7 @@ def load_under_faults(cluster, faults, seconds, every_s=8, lasting_s=3, seed=Non
     keyspace(sessions[0], "fault")
     sessions[0].execute("CREATE TABLE IF NOT EXISTS fault.t (w int, s int, v int, PRIMARY KEY ((w, s)))")
     for i, session in enumerate(sessions):
-        wait_until(lambda: serves(cluster, session, i), 5, f"node {i} to know the table")
+        wait_until(lambda: serves(cluster, session, i), 20, f"node {i} to know the table")
     healthy = {0, 1, 2}
     departures = [0, 0, 0]
     load = Writers(sessions, "fault.t", targets=lambda: sorted(healthy), departures=departures.__getitem__)

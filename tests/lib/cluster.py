@@ -108,7 +108,7 @@ class Cluster:
         for i, node in enumerate(self.nodes):
             if is_alive(node["pid"]):
                 self.signal(i, signal.SIGKILL)
-                wait_until(lambda: not is_alive(node["pid"]), 5, f"{node['name']} to die")
+                wait_until(lambda: not is_alive(node["pid"]), 20, f"{node['name']} to die")
 
     def __exit__(self, kind, *_):
         self.end()
@@ -129,7 +129,7 @@ class Cluster:
 
     def kill(self, i):
         self.signal(i, signal.SIGKILL)
-        wait_until(lambda: not is_alive(self.nodes[i]["pid"]), 5, f"{self.nodes[i]['name']} to die")
+        wait_until(lambda: not is_alive(self.nodes[i]["pid"]), 20, f"{self.nodes[i]['name']} to die")
 
     def freeze(self, i):
         self.signal(i, signal.SIGSTOP)
@@ -147,7 +147,7 @@ class Cluster:
         for i in range(len(self.nodes)):
             self.signal(i, signal.SIGKILL)
         for node in self.nodes:
-            wait_until(lambda: not is_alive(node["pid"]), 5, f"{node['name']} to die")
+            wait_until(lambda: not is_alive(node["pid"]), 20, f"{node['name']} to die")
         self.up.terminate()
         self.up.wait(10)
 

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t read_bytes_least = 4 << 10, read_bytes_most = 256 << 10;
 constexpr size_t write_bytes_max = 1 << 20;  // one write: so often a slow client's progress shows
 constexpr uint32_t requests_in_turn = 64;    // of one connection, before the others get theirs
+constexpr uint32_t refused_most = 8;         // of what was read at once, without a pause
+constexpr Duration refused_turn = 500us;     // for each connection that was refused more
 constexpr size_t kept_capacity_max = 64 << 10;
 // How long a client that made an error may take to read about it, and how much of what it still sends is thrown away.
 constexpr Duration part_time = 500ms;
@@ -98,7 +100,7 @@ Task<void> Connection::run() {
     decoder_.feed(*bytes);
     *bytes = Bytes();
     for (uint32_t taken = 1; !closed_ && !parting_; ++taken) {
-      if (taken % requests_in_turn == 0) co_await yield_now();
+      if (taken % requests_in_turn == 0) co_await pause();
       while (!has_room() && !closed_) co_await room_.wait();
       auto envelope = decoder_.next();
       if (envelope && !*envelope) break;
@@ -106,7 +108,20 @@ Task<void> Connection::run() {
       co_await part();
       co_return;
     }
+    if (refused_ >= refused_most) co_await pause();
+    refused_ = 0;
   }
+}
+
+/// Lets others have the core. Who asks for far more than is taken on waits for a turn among his like: else the refusals
+/// alone, which cost little each, would take most of it.
+Task<void> Connection::pause() {
+  if (std::exchange(refused_, 0) < refused_most) {
+    co_await yield_now();
+    co_return;
+  }
+  server_.next_refused_turn_ = std::max(server_.next_refused_turn_, server_.executor_.now()) + refused_turn;
+  co_await sleep_until(server_.next_refused_turn_);
 }
 
 Task<void> Connection::part() {
@@ -261,8 +276,10 @@ void Connection::start(std::unique_ptr<Work> work) {
   uint64_t& bytes_open = server_.counters_.request_bytes_open;
   const size_t bytes = work->envelope.body.size();
   const bool too_much = bytes_open > 0 && bytes_open + bytes > server_.options_.node_request_bytes_max;
-  if (too_much || !server_.admission_.admit(requests_))
+  if (too_much || !server_.admission_.admit(requests_)) {
+    ++refused_;
     return send_error(CqlErrorCode::overloaded, "Too many requests are under way on this node", stream);
+  }
   bytes_open += bytes;
   ++requests_;
   request_bytes_ += bytes;

@@ -41,6 +41,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   wire::Version version() const { return version_.value_or(wire::max_version); }
 
   // Requests (connection.cc).
+  Task<void> pause();
   /// Both: false where the stream is of no more use.
   bool take(wire::Envelope envelope);
   bool take_error(const Error& error);
@@ -93,6 +94,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::optional<Principal> principal_;  // where logging in is required: from then on
 
   uint32_t requests_ = 0;
+  uint32_t refused_ = 0;  // of what was read last, since the last pause
   size_t request_bytes_ = 0;
   size_t answer_bytes_ = 16 << 10;  // what a request is expected to answer, from the latest answers
   WaitQueue room_;

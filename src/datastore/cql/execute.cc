@@ -129,7 +129,7 @@ wire::ErrorResponse to_error(const datastore::RequestFailure& failure, std::opti
   using wire::CqlErrorCode;
   wire::ErrorResponse error;
   error.message = failure.message;
-  const auto consistency = static_cast<wire::Consistency>(failure.consistency);
+  const auto consistency = failure.consistency;
   const auto received = static_cast<int32_t>(failure.received);
   const auto required = static_cast<int32_t>(failure.required);
   const auto failures = static_cast<int32_t>(failure.failures);

@@ -48,7 +48,7 @@ class WriteRun {
   Task<Outcome> store(bool logged) {
     auto mutations = mutations_.take();
     if (!mutations) co_return Outcome{std::move(mutations.error()), {}};
-    const auto consistency = static_cast<Consistency>(options_.consistency);
+    const Consistency consistency = options_.consistency;
     if (mutations->empty()) co_return Outcome{wire::VoidResult(), {}};
     if (mutations->size() == 1) {
       auto& only = mutations->front();
@@ -68,7 +68,7 @@ class WriteRun {
  private:
   /// Levels that only writes have read at the nearest one that reads have.
   Consistency read_consistency() const {
-    const auto level = static_cast<Consistency>(options_.consistency);
+    const Consistency level = options_.consistency;
     if (level == Consistency::any) return Consistency::one;
     return level == Consistency::each_quorum ? Consistency::quorum : level;
   }

@@ -6,9 +6,6 @@ namespace asterism::cql::wire {
 
 namespace {
 
-constexpr std::array<std::string_view, 11> consistency_names = {"ANY",    "ONE",          "TWO",          "THREE",
-                                                                "QUORUM", "ALL",          "LOCAL_QUORUM", "EACH_QUORUM",
-                                                                "SERIAL", "LOCAL_SERIAL", "LOCAL_ONE"};
 constexpr std::array<std::string_view, 8> write_type_names = {"SIMPLE",    "BATCH", "UNLOGGED_BATCH", "COUNTER",
                                                               "BATCH_LOG", "CAS",   "VIEW",           "CDC"};
 constexpr std::array<std::string_view, 3> event_names = {"TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE"};
@@ -44,12 +41,13 @@ bool find(const Names& names, std::string_view name, Enum& value) {
 
 }  // namespace
 
-std::string_view to_string(Consistency consistency) { return name_of(consistency_names, consistency); }
 std::string_view to_string(WriteType type) { return name_of(write_type_names, type); }
 std::string_view to_string(EventType type) { return name_of(event_names, type); }
 std::string_view to_string(Opcode opcode) { return name_of(opcode_names, opcode); }
 
-bool parse(std::string_view name, Consistency& consistency) { return find(consistency_names, name, consistency); }
+bool parse(std::string_view name, Consistency& consistency) {
+  return find(datastore::consistency_names, name, consistency);
+}
 bool parse(std::string_view name, WriteType& type) { return find(write_type_names, name, type); }
 bool parse(std::string_view name, EventType& type) { return find(event_names, name, type); }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "datastore/consistency.h"
+
 namespace asterism::cql::wire {
 
 /// Versions that this library reads and writes. v3 and v4 send bare envelopes; v5 wraps them in segments after STARTUP.
@@ -39,19 +41,8 @@ inline constexpr uint8_t warning = 0x08;
 inline constexpr uint8_t use_beta = 0x10;
 }  // namespace flag
 
-enum class Consistency : uint16_t {
-  any = 0x0,
-  one = 0x1,
-  two = 0x2,
-  three = 0x3,
-  quorum = 0x4,
-  all = 0x5,
-  local_quorum = 0x6,
-  each_quorum = 0x7,
-  serial = 0x8,
-  local_serial = 0x9,
-  local_one = 0xA,
-};
+using datastore::Consistency;
+using datastore::to_string;
 
 /// Section 9 of the specification, "Error codes".
 enum class CqlErrorCode : uint32_t {
@@ -83,7 +74,6 @@ enum class EventType : uint8_t { topology_change, status_change, schema_change }
 
 /// The names that the protocol and CQL use, such as "LOCAL_QUORUM", "UNLOGGED_BATCH", "SCHEMA_CHANGE", "QUERY".
 /// A value outside its enumeration gives "UNKNOWN".
-std::string_view to_string(Consistency consistency);
 std::string_view to_string(WriteType type);
 std::string_view to_string(EventType type);
 std::string_view to_string(Opcode opcode);

@@ -123,6 +123,7 @@ class CqlServer {
   Log log_;
   CqlCounters counters_;
   Admission admission_;
+  Instant next_refused_turn_{0};  // of connections that ask for far more than is taken on
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::map<uint64_t, std::shared_ptr<Connection>> connections_;
   uint64_t next_connection_ = 1;

@@ -1,5 +1,7 @@
 #include "datastore/cql/server.h"
 
+#include <numeric>
+
 #include "datastore/cql/server_test.h"
 
 namespace asterism::cql::testing {
@@ -179,6 +181,36 @@ TEST_F(ServerTest, RequestsAboveTheNodesBoundAreOverloaded) {
   for (int i = 0; i < 10; ++i) client_machine_.spawn(insert(*client, soon(), done, overloaded));
   EXPECT_TRUE(simulation_.run_until([&] { return done == 10; }, 60s));
   EXPECT_EQ(overloaded, 6u);
+}
+
+TEST_F(ServerTest, ConnectionsThatAreRefusedMuchTakeTurns) {
+  serve({.admission = {.most = 4}});
+  std::vector<std::unique_ptr<CqlClient>> clients;
+  for (int i = 0; i < 20; ++i) clients.push_back(connect());
+  make_table(*clients[0]);
+  tables_.delay = 1h;
+  std::vector<size_t> refused(clients.size());
+  auto insist = [](CqlClient& of, Instant deadline, size_t& count) -> Task<void> {
+    while (true) {
+      auto reply = co_await of.query("INSERT INTO ks.t (k, v) VALUES ('a', 'v')", deadline);
+      if (!reply) co_return;
+      if (reply->error()) ++count;
+    }
+  };
+  const Instant begun = simulation_.now();
+  for (size_t i = 0; i < clients.size(); ++i)
+    for (int j = 0; j < 32; ++j) client_machine_.spawn(insist(*clients[i], soon(), refused[i]));
+  simulation_.run_for(200ms);
+  auto light = connect();
+  const Instant asked = simulation_.now();
+  EXPECT_EQ(ask(*light, "SELECT key FROM system.local"), "local\n");
+  EXPECT_LT(simulation_.now() - asked, 10ms);
+  simulation_.run_until([&] { return simulation_.now() >= begun + 1s; }, 2s);
+  // One turn in half a millisecond.
+  const size_t all = std::accumulate(refused.begin(), refused.end(), size_t{0});
+  EXPECT_LT(all, 2000u * 32);
+  EXPECT_GT(all, 2000u * 32 / 2);
+  for (size_t count : refused) EXPECT_GT(count, all / clients.size() / 2);
 }
 
 TEST_F(ServerTest, BytesAboveTheNodesBoundAreOverloaded) {

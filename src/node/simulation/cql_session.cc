@@ -53,7 +53,7 @@ class CqlSession final : public Session {
 
   Task<Answer> write(WriteRequest request, Duration limit) override {
     CqlQueryOptions options;
-    options.consistency = static_cast<wire::Consistency>(request.level);
+    options.consistency = request.level;
     auto [text, prepared, values] = statement_of(request, &options);
     CqlReply reply;
     co_return co_await ask(std::move(text), std::move(values), std::move(options), limit, reply);
@@ -62,7 +62,7 @@ class CqlSession final : public Session {
   Task<Answer> batch(std::vector<WriteRequest> requests, bool logged, datastore::Consistency level,
                      Duration limit) override {
     CqlQueryOptions options;
-    options.consistency = static_cast<wire::Consistency>(level);
+    options.consistency = level;
     std::vector<CqlClient::Statement> statements;
     for (const WriteRequest& request : requests) statements.push_back(statement_of(request, nullptr));
     const Instant deadline = machine_.executor().now() + limit;
@@ -88,7 +88,7 @@ class CqlSession final : public Session {
     if (request.reversed) text += " ORDER BY c DESC";
     if (request.limit > 0) text += fmt::format(" LIMIT {}", request.limit);
     CqlQueryOptions options;
-    options.consistency = static_cast<wire::Consistency>(request.level);
+    options.consistency = request.level;
     options.page_size = static_cast<int32_t>(request.page_rows > 0 ? request.page_rows : 1 + random_.below(5000));
     std::vector<SeenRow> seen;
     while (true) {

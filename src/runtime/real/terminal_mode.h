@@ -9,8 +9,9 @@ namespace asterism {
 /// Takes flags of `c_lflag` off; what was before is back when it is destroyed. Does nothing where there is no terminal.
 class TerminalMode {
  public:
-  TerminalMode(int descriptor, tcflag_t without) : descriptor_(descriptor) {
-    if (!(known_ = ::tcgetattr(descriptor, &before_) == 0)) return;
+  TerminalMode(int descriptor, tcflag_t without)
+      : descriptor_(descriptor), known_(::tcgetattr(descriptor, &before_) == 0) {
+    if (!known_) return;
     termios mode = before_;
     mode.c_lflag &= ~without;
     // Being stopped would leave the terminal as it is now.
@@ -28,7 +29,7 @@ class TerminalMode {
  private:
   int descriptor_;
   termios before_{};
-  bool known_ = false;
+  bool known_;
 };
 
 }  // namespace asterism

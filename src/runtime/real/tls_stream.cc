@@ -119,7 +119,8 @@ Result<size_t> TlsStream::encrypt_some(BytesView bytes) {
       taken += static_cast<size_t>(written);
       continue;
     }
-    if ((failure_ = error_of(written))) return fail(*failure_);
+    failure_ = error_of(written);
+    if (failure_) return fail(*failure_);
     break;
   }
   return taken;
