@@ -22,7 +22,8 @@ def flip(path, choose, places):
 @pytest.mark.parametrize("what", ["wal/*.wal", "*.sst"])
 def test_flipped_bits(tmp_path, what):
     choose = random.Random(what)
-    with Cluster(tmp_path / "data") as cluster:
+    # With so little memory the tables are flushed to files.
+    with Cluster(tmp_path / "data", memory=64) as cluster:
         driver = connect(cluster)
         session = driver.connect()
         keyspace(session, "damage")
