@@ -209,7 +209,8 @@ void MemtableTree::grow(std::vector<Inner*>& path, Node* right) {
   }
   inner_.push_back(std::make_unique<Inner>());
   Inner* top = inner_.back().get();
-  top->put_child(0, root_->entries[0], root_);
+  // The entry that the root began with may be gone.
+  top->put_child(0, first_->entries[0], root_);
   top->put_child(1, least, right);
   root_ = top;
   ++height_;
