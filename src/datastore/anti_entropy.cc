@@ -351,7 +351,7 @@ Task<Status> AntiEntropy::catch_up(Shard shard, NodeId dead, Instant deadline) {
   }
   for (const auto& [name, datacenter] : datacenters)
     if (datacenter.compared <= datacenter.replicas / 2) co_return last;
-  co_return Status{};
+  co_return co_await replica_.settle();
 }
 
 Task<Status> AntiEntropy::rebuild(Instant deadline) {
@@ -359,7 +359,7 @@ Task<Status> AntiEntropy::rebuild(Instant deadline) {
   for (const auto& [id, shard] : cluster_.shards())
     if (shard.holds(self_)) own.push_back(id);
   for (ShardId id : own) CO_TRY_STATUS(co_await repair_shard(id, true, deadline));
-  co_return Status{};
+  co_return co_await replica_.settle();
 }
 
 /// The first live replica of a shard compares it with the others.

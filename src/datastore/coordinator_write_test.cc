@@ -34,6 +34,37 @@ TEST(Coordinator, AnyIsContentWithAHint) {
   EXPECT_TRUE(cluster.equal());
 }
 
+TEST(Coordinator, AWriteWaitsForASyncWhereTheKeyspaceSaysSo) {
+  SimulatedReplicas cluster;
+  const auto write = [&](const std::string& prefix) {
+    for (int i = 0; i < 50; ++i) EXPECT_TRUE(cluster.write(0, fmt::format("{}{}", prefix, i), "v", Consistency::all));
+  };
+  const auto syncs = [&] {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < SimulatedReplicas::machines; ++i) sum += cluster.machine(i).disk().store().counters().syncs;
+    return sum;
+  };
+  cluster.settle();
+  const uint64_t before = syncs();
+  write("synced");
+  const uint64_t synced = syncs() - before;
+  EXPECT_GE(synced, 150u);
+  Keyspace relaxed = *cluster.node(0).schema.keyspace("ks");
+  relaxed.durable_writes = false;
+  cluster.propose(Schema::section_name, Schema::alter_keyspace(relaxed));
+  cluster.settle();
+  const uint64_t between = syncs();
+  write("relaxed");
+  EXPECT_LT(syncs() - between, synced / 4);
+  cluster.simulation.run_for(1s);
+  for (size_t i = 0; i < SimulatedReplicas::machines; ++i) {
+    cluster.machine(i).crash(sim::Crash::power);
+    cluster.machine(i).start();
+  }
+  cluster.simulation.run_for(10s);
+  EXPECT_EQ(cluster.read(0, "relaxed49", Consistency::quorum), "v");
+}
+
 /// Keys whose tokens lie in one shard.
 std::vector<std::string> neighbours(SimulatedReplicas& cluster, size_t count) {
   std::vector<std::string> keys;

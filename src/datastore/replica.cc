@@ -50,14 +50,14 @@ Status Replica::replay(const Record& record) {
   pending.payload = Bytes(record.payload);
   pending_bytes_ += record.payload.size();
   // The store may refuse for want of memory; start() then flushes. Holding all back would hold the log in memory.
-  if (pending_bytes_ >= apply_batch_bytes && !full_) apply_durable();
+  if (pending_bytes_ >= apply_batch_bytes && !full_) apply_stored();
   return failure_ ? Status(fail(*failure_)) : Status();
 }
 
 Task<Status> Replica::start(WriteAheadLog& wal) {
   if (options_.defects.has(Defect::forget_replay) && !pending_.empty()) pending_.pop_back();
   while (true) {
-    apply_durable();
+    apply_stored();
     if (failure_) co_return fail(*failure_);
     if (!std::exchange(full_, false)) break;
     CO_TRY_STATUS(co_await store_.flush());
@@ -67,12 +67,12 @@ Task<Status> Replica::start(WriteAheadLog& wal) {
   co_return Status{};
 }
 
-Task<Status> Replica::write(Bytes mutation) {
+Task<Status> Replica::write(Bytes mutation, Durability durability) {
   ++counters_.writes;
-  co_return co_await append(static_cast<uint8_t>(ReplicaRecord::mutation), std::move(mutation));
+  co_return co_await append(static_cast<uint8_t>(ReplicaRecord::mutation), std::move(mutation), durability);
 }
 
-Task<Status> Replica::write_all(std::vector<Bytes> mutations) {
+Task<Status> Replica::write_all(std::vector<Bytes> mutations, Durability durability) {
   if (mutations.empty()) co_return failure_ ? Status(fail(*failure_)) : Status();
   if (failure_) co_return fail(*failure_);
   uint64_t bytes = 0;
@@ -82,7 +82,8 @@ Task<Status> Replica::write_all(std::vector<Bytes> mutations) {
   counters_.writes += mutations.size();
   Status appended;
   for (Bytes& mutation : mutations) {
-    const auto position = wal_->append(replica_owner, static_cast<uint8_t>(ReplicaRecord::mutation), mutation);
+    const auto position =
+        wal_->append(replica_owner, static_cast<uint8_t>(ReplicaRecord::mutation), mutation, durability);
     if (!position) {
       appended = fail(position.error());
       break;
@@ -92,7 +93,7 @@ Task<Status> Replica::write_all(std::vector<Bytes> mutations) {
   }
   OneShot<void> done;
   if (appended) pending_.back().done = done.sender();
-  expect_durable();
+  expect_stored();
   if (!appended) co_return appended;
   co_return co_await done.receive();
 }
@@ -111,7 +112,8 @@ Task<Status> Replica::write_own(std::vector<Change> changes) {
 }
 
 Task<Status> Replica::settle() {
-  if (pending_.empty()) co_return failure_ ? Status(fail(*failure_)) : Status();
+  if (failure_) co_return fail(*failure_);
+  if (pending_.empty() && wal_->durable_end() == wal_->stored_end()) co_return Status();
   co_return co_await write_own({});
 }
 
@@ -123,41 +125,41 @@ Task<Status> Replica::drop_range(Bytes from, Bytes to) {
   co_return co_await append(static_cast<uint8_t>(ReplicaRecord::drop), std::move(payload));
 }
 
-Task<Status> Replica::append(uint8_t kind, Bytes payload) {
+Task<Status> Replica::append(uint8_t kind, Bytes payload, Durability durability) {
   if (failure_) co_return fail(*failure_);
   if (pending_bytes_ > 0 && pending_bytes_ + payload.size() > options_.max_pending_bytes)
     co_return fail(ErrorCode::overloaded, "too many writes wait for the disk");
-  CO_TRY(const Position position, wal_->append(replica_owner, kind, payload));
+  CO_TRY(const Position position, wal_->append(replica_owner, kind, payload, durability));
   pending_bytes_ += payload.size();
   OneShot<void> done;
   pending_.push_back({position, kind, std::move(payload), done.sender()});
   if (options_.defects.has(Defect::acknowledge_before_durable)) {
-    apply_durable();
+    apply_stored();
   } else {
-    expect_durable();
+    expect_stored();
   }
   co_return co_await done.receive();
 }
 
-void Replica::expect_durable() {
+void Replica::expect_stored() {
   if (waiting_ || full_ || pending_.empty() || failure_) return;
   waiting_ = true;
-  wal_->when_durable(pending_.back().position, [this](Status durable) {
+  wal_->when_stored(pending_.back().position, [this](Status stored) {
     waiting_ = false;
-    if (!durable) return stop(durable.error());
-    apply_durable();
+    if (!stored) return stop(stored.error());
+    apply_stored();
   });
 }
 
-/// Applies what is durable, in the log's order, many records with one write of the store.
-void Replica::apply_durable() {
+/// Applies what the log has stored, in its order, many records with one write of the store.
+void Replica::apply_stored() {
   const bool all = wal_ == nullptr || options_.defects.has(Defect::acknowledge_before_durable);
   while (!pending_.empty() && !failure_) {
     size_t taken = 0;
     Position last;
     for (; taken < pending_.size() && batch_.bytes() < apply_batch_bytes; ++taken) {
       const Pending& next = pending_[taken];
-      if (!all && next.position >= wal_->durable_end()) break;
+      if (!all && next.position >= wal_->stored_end()) break;
       if (Status added = add_to(batch_, next.kind, next.payload); !added) return stop(added.error());
       last = next.position;
     }
@@ -180,7 +182,7 @@ void Replica::apply_durable() {
   }
   if (wal_ == nullptr) return;
   if (wants_flush()) work_.wake_all();
-  expect_durable();
+  expect_stored();
 }
 
 Status Replica::add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload) {
@@ -280,7 +282,7 @@ Task<void> Replica::keep_short() {
         stop(shortened.error());
         break;
       }
-      if (std::exchange(full_, false)) apply_durable();
+      if (std::exchange(full_, false)) apply_stored();
     }
     if (store_.should_compact())
       if (Status compacted = co_await store_.compact(); !compacted) stop(compacted.error());

@@ -46,7 +46,7 @@ struct PartitionTop {
   static Result<PartitionTop> decode(BytesView bytes);
 };
 
-/// Used by one core. Reads see exactly what is durable.
+/// Used by one core. Reads see exactly what is stored as its write asked for: durable, or relaxed.
 class Replica {
  public:
   Replica(ReplicaOptions options, Executor& executor, KeyValueStore& store, Log log);
@@ -63,11 +63,11 @@ class Replica {
   /// begins after that position has lost something.
   Task<Status> start(WriteAheadLog& wal);
 
-  /// Completes when the mutation is durable and readable. It must have been checked (MutationView::decode).
-  /// Errors: overloaded (nothing was done), too_large, or what broke the log.
-  Task<Status> write(Bytes mutation);
+  /// Completes when the mutation is durable, or stored as the log does with relaxed ones, and readable. It must have
+  /// been checked (MutationView::decode). Errors: overloaded (nothing was done), too_large, or what broke the log.
+  Task<Status> write(Bytes mutation, Durability durability = Durability::synced);
   /// The same for several, in their order: completes when all of them are. Errors: likewise; some may have been done.
-  Task<Status> write_all(std::vector<Bytes> mutations);
+  Task<Status> write_all(std::vector<Bytes> mutations, Durability durability = Durability::synced);
   /// The same for keys of the store's own tables: puts, or removes where the value is absent.
   struct Change {
     Bytes key;
@@ -109,9 +109,9 @@ class Replica {
   };
   friend class ReplicaRead;
 
-  Task<Status> append(uint8_t kind, Bytes payload);
-  void expect_durable();
-  void apply_durable();
+  Task<Status> append(uint8_t kind, Bytes payload, Durability durability = Durability::synced);
+  void expect_stored();
+  void apply_stored();
   Status add_to(KeyValueStore::Batch& batch, uint8_t kind, BytesView payload);
   Status add_change(KeyValueStore::Batch& batch, BytesView key, size_t prefix_size, const MutationView::Change& change);
   /// Both from the cache or, by it, from the store; the views hold until the cache changes.

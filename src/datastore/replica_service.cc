@@ -4,6 +4,10 @@
 
 namespace asterism::datastore {
 
+static Durability durability_of(const Keyspace& keyspace) {
+  return keyspace.durable_writes ? Durability::synced : Durability::relaxed;
+}
+
 constexpr size_t max_shards_in_request = 4096;
 constexpr size_t max_bytes_at_once = 2 * Mutation::max_bytes;
 
@@ -138,22 +142,25 @@ Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
 Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
   if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::holds));
-  if (schema_.table(MutationView::table_of(mutation)) == nullptr)
-    co_return fail(ErrorCode::not_found, "the table was dropped");
-  co_return co_await replica_.write(std::move(mutation));
+  const Keyspace* keyspace = schema_.keyspace_of(MutationView::table_of(mutation));
+  if (keyspace == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
+  co_return co_await replica_.write(std::move(mutation), durability_of(*keyspace));
 }
 
 Task<Status> ReplicaService::write_all(const RequestView& view, std::vector<Bytes> mutations, Instant deadline) {
   if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::holds));
   uint32_t checked = 0;  // no table has this number
+  Durability durability = Durability::relaxed;
   for (const Bytes& mutation : mutations) {
     const uint32_t table = MutationView::table_of(mutation);
-    if (table != checked && schema_.table(table) == nullptr)
-      co_return fail(ErrorCode::not_found, "the table was dropped");
+    if (table == checked) continue;
+    const Keyspace* keyspace = schema_.keyspace_of(table);
+    if (keyspace == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
+    if (keyspace->durable_writes) durability = Durability::synced;
     checked = table;
   }
-  co_return co_await replica_.write_all(std::move(mutations));
+  co_return co_await replica_.write_all(std::move(mutations), durability);
 }
 
 Status ReplicaService::check_readable(const ReadCommand& command) const {

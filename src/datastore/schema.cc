@@ -189,7 +189,12 @@ TablePtr Schema::table(std::string_view keyspace_name, std::string_view name) co
 
 TablePtr Schema::table(uint32_t number) const {
   auto it = by_number_.find(number);
-  return it == by_number_.end() ? nullptr : it->second;
+  return it == by_number_.end() ? nullptr : it->second.table;
+}
+
+const Keyspace* Schema::keyspace_of(uint32_t number) const {
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second.keyspace;
 }
 
 Bytes Schema::version() const {
@@ -295,8 +300,10 @@ void Schema::name_datacenters(std::map<std::string, std::string>& replication) c
 }
 
 void Schema::put(TablePtr table) {
-  keyspaces_.find(table->keyspace)->second.tables[table->name] = table;
-  by_number_[table->number] = std::move(table);
+  Keyspace& keyspace = keyspaces_.find(table->keyspace)->second;
+  keyspace.tables[table->name] = table;
+  const uint32_t number = table->number;
+  by_number_[number] = {std::move(table), &keyspace};
 }
 
 Status Schema::create_table_now(Table table) {

@@ -59,7 +59,7 @@ using TablePtr = std::shared_ptr<const Table>;
 struct Keyspace {
   std::string name;
   std::map<std::string, std::string> replication;  // "class": "SimpleStrategy" or "NetworkTopologyStrategy", options
-  bool durable_writes = true;
+  bool durable_writes = true;  // false: a write is acknowledged when the operating system has it (Durability::relaxed)
   std::map<std::string, TablePtr> tables;
 
   /// Replicas over all datacenters.
@@ -99,6 +99,8 @@ class Schema final : public MetadataSection {
   TablePtr table(std::string_view keyspace, std::string_view name) const;
   /// By its number; null where there is none (any more).
   TablePtr table(uint32_t number) const;
+  /// The keyspace of the table with this number; null where there is no such table.
+  const Keyspace* keyspace_of(uint32_t number) const;
   /// A UUID (16 bytes) that changes with every change of the schema and is the same on every node that applied it.
   Bytes version() const;
   /// The index of the last change: two equal numbers, two equal schemas.
@@ -130,7 +132,11 @@ class Schema final : public MetadataSection {
 
   ClusterState& cluster_;
   std::map<std::string, Keyspace, std::less<>> keyspaces_;
-  std::map<uint32_t, TablePtr> by_number_;
+  struct Numbered {
+    TablePtr table;
+    const Keyspace* keyspace = nullptr;
+  };
+  std::map<uint32_t, Numbered> by_number_;
   uint32_t next_table_ = first_table;
   uint64_t version_index_ = 0;
   std::vector<uint32_t> abandoned_;

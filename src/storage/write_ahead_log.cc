@@ -17,6 +17,7 @@ WriteAheadLog::~WriteAheadLog() = default;
 void WriteAheadLog::start_tasks() {
   tasks_.spawn(write_batches());
   tasks_.spawn(delete_released());
+  tasks_.spawn(sync_relaxed());
 }
 
 std::string WriteAheadLog::path_of(Position base) const {
@@ -29,7 +30,8 @@ Status WriteAheadLog::refusal() const {
   return {};
 }
 
-Result<Position> WriteAheadLog::append(ShardId owner, uint8_t kind, std::span<const BytesView> payload) {
+Result<Position> WriteAheadLog::append(ShardId owner, uint8_t kind, std::span<const BytesView> payload,
+                                       Durability durability) {
   ASSERT(kind != mark_kind);
   TRY_STATUS(refusal());
   uint64_t payload_size = 0;
@@ -45,6 +47,7 @@ Result<Position> WriteAheadLog::append(ShardId owner, uint8_t kind, std::span<co
   encode_record(batch.bytes, log_id_, position, owner, kind, payload);
   next_.value += size;
   batch.end = next_;
+  if (durability == Durability::synced) batch.synced = true;
   pending_bytes_ += size;
   segments_.back().holders[owner] = position;
   ++counters_.records;
@@ -94,6 +97,8 @@ Task<void> WriteAheadLog::write_batches() {
       if (late_.empty()) co_await work_.wait();
     } else if (!pending_.empty()) {
       co_await write_first_batch();
+    } else if (stored_ > durable_ && (sync_wanted_ || closing_)) {
+      co_await sync_stored();
     } else if (closing_ && !closed_) {
       if (auto status = co_await finish_closing(); !status) failure_ = status.error();
     } else {
@@ -103,6 +108,7 @@ Task<void> WriteAheadLog::write_batches() {
 }
 
 Task<void> WriteAheadLog::write_first_batch() {
+  if (std::exchange(sync_wanted_, false)) pending_.front().synced = true;
   writing_ = true;
   Status status = co_await write_batch(pending_.front());
   writing_ = false;
@@ -112,10 +118,44 @@ Task<void> WriteAheadLog::write_first_batch() {
   }
   Batch batch = std::move(pending_.front());
   pending_.pop_front();
-  durable_ = batch.end;
+  stored_ = batch.end;
   pending_bytes_ -= batch.end.value - batch.base.value - mark_bytes;
   room_.wake_all();
+  if (batch.synced)
+    now_durable(stored_);
+  else
+    relaxed_.wake_one();
   for (auto& waiting : batch.waiting) waiting.second({});
+}
+
+/// Everything before `end` is; nobody in unsynced_ waits for more.
+void WriteAheadLog::now_durable(Position end) {
+  durable_ = end;
+  sync_wanted_ = false;
+  for (auto& done : std::exchange(unsynced_, {})) done({});
+}
+
+/// Where no batch follows that could be synced instead.
+Task<void> WriteAheadLog::sync_stored() {
+  sync_wanted_ = false;
+  auto synced = sync(*file_);
+  start_mark();
+  if (Status status = co_await synced; !status) {
+    failure_ = std::move(status).error();
+    co_return;
+  }
+  ++counters_.syncs;
+  now_durable(stored_);
+}
+
+Task<void> WriteAheadLog::sync_relaxed() {
+  while (true) {
+    while (stored_ == durable_) co_await relaxed_.wait();
+    co_await sleep_for(options_.sync_relaxed_after);
+    if (stored_ == durable_ || failure_) continue;
+    sync_wanted_ = true;
+    work_.wake_one();
+  }
 }
 
 Task<Status> WriteAheadLog::write_batch(Batch& batch) {
@@ -125,18 +165,24 @@ Task<Status> WriteAheadLog::write_batch(Batch& batch) {
   counters_.bytes += batch_bytes;
   // Started together: the file's thread goes from one to the next without coming back here.
   auto written = asterism::append(*file_, std::move(batch.bytes));
+  ++counters_.batches;
+  if (!batch.synced) co_return co_await written;
   auto synced = sync(*file_);
   if (pending_.size() == 1) start_mark();
   reserve_ahead(batch_bytes);
   CO_TRY_STATUS(co_await written);
   CO_TRY_STATUS(co_await synced);
-  ++counters_.batches;
   ++counters_.syncs;
   co_return Status();
 }
 
-/// Nothing is written to a segment before its header and its name are durable.
+/// Nothing is written to a segment before its header and its name are durable, and all of the segment before it.
 Task<Status> WriteAheadLog::create_segment(SegmentHeader header) {
+  if (stored_ > durable_) {
+    CO_TRY_STATUS(co_await sync(*file_));
+    ++counters_.syncs;
+    durable_ = stored_;
+  }
   if (segments_.size() > 1) {
     auto created = std::ranges::find(segments_, header.base, &Segment::base);
     ASSERT(created != segments_.begin() && created != segments_.end());
@@ -153,7 +199,7 @@ Task<Status> WriteAheadLog::create_segment(SegmentHeader header) {
   file_ = std::move(file);
   reserved_ = 0;
   created_ = header.base;
-  durable_ = {header.base.value + segment_header_bytes};
+  stored_ = durable_ = {header.base.value + segment_header_bytes};
   released_.wake_all();
   co_return Status();
 }
@@ -199,6 +245,7 @@ Task<Status> WriteAheadLog::close() {
 }
 
 void WriteAheadLog::fail_pending() {
+  for (auto& done : std::exchange(unsynced_, {})) late_.emplace_back(std::move(done), fail(*failure_));
   for (Batch& batch : pending_)
     for (auto& waiting : batch.waiting) late_.emplace_back(std::move(waiting.second), fail(*failure_));
   pending_.clear();
@@ -209,16 +256,36 @@ void WriteAheadLog::call_late() {
   for (auto& [done, status] : std::exchange(late_, {})) done(std::move(status));
 }
 
+void WriteAheadLog::when_stored(Position position, Callback<void> done) {
+  ASSERT(position < next_);
+  if (position < stored_ || failure_) return call_later(std::move(done), position < stored_);
+  batch_of(position).waiting.emplace_back(position, std::move(done));
+}
+
 void WriteAheadLog::when_durable(Position position, Callback<void> done) {
   ASSERT(position < next_);
-  if (position < durable_ || failure_) {
-    late_.emplace_back(std::move(done), position < durable_ ? Status() : fail(*failure_));
-    work_.wake_one();
+  if (position < durable_ || failure_) return call_later(std::move(done), position < durable_);
+  Batch* batch = position < stored_ ? nullptr : &batch_of(position);
+  const bool begun = batch == nullptr || (writing_ && batch == &pending_.front());
+  if (!begun) batch->synced = true;
+  if (batch != nullptr && batch->synced) {
+    batch->waiting.emplace_back(position, std::move(done));
     return;
   }
-  auto batch = std::ranges::upper_bound(pending_, position, {}, &Batch::base);
-  ASSERT(batch != pending_.begin());
-  std::prev(batch)->waiting.emplace_back(position, std::move(done));
+  unsynced_.push_back(std::move(done));
+  sync_wanted_ = true;
+  work_.wake_one();
+}
+
+void WriteAheadLog::call_later(Callback<void> done, bool reached) {
+  late_.emplace_back(std::move(done), reached ? Status() : fail(*failure_));
+  work_.wake_one();
+}
+
+WriteAheadLog::Batch& WriteAheadLog::batch_of(Position position) {
+  auto behind = std::ranges::upper_bound(pending_, position, {}, &Batch::base);
+  ASSERT(behind != pending_.begin());
+  return *std::prev(behind);
 }
 
 Task<Status> WriteAheadLog::durable(Position position) {

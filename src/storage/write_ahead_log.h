@@ -23,8 +23,13 @@ struct Damage {
   std::string what;
 };
 
+/// What append() asks for. Relaxed: with the operating system, so that it outlives the process; on the disk
+/// Options::sync_relaxed_after later, or with the next synced record.
+enum class Durability : uint8_t { synced, relaxed };
+
 /// Records are written in the order of append(), in batches: while one batch is written and synced, what arrives joins
-/// the next. A lone record is written in the executor's next turn. Used by one core only.
+/// the next. A lone record is written in the executor's next turn. A batch of relaxed records alone is not synced. What
+/// a failure of power leaves is always a beginning of what was appended. Used by one core only.
 ///
 /// Any error of a write or sync makes the log refuse everything that would change it from then on: after a failed sync
 /// nobody knows what is on the disk, so the only way on is to open the log again.
@@ -39,6 +44,7 @@ class WriteAheadLog {
     uint64_t max_batch_bytes = 4u << 20;
     /// Bytes that were appended and are not durable. Beyond it append() answers `overloaded`.
     uint64_t max_pending_bytes = 64u << 20;
+    Duration sync_relaxed_after = std::chrono::milliseconds(10);
   };
   /// Gets every whole record, oldest first, released ones of segments that still exist included. An error ends open().
   using ReplayFunction = std::move_only_function<Status(const Record&)>;
@@ -54,12 +60,15 @@ class WriteAheadLog {
 
   /// Takes the record and says where it begins. Kinds below mark_kind are the owner's. The payload is copied.
   /// Errors: overloaded (nothing was taken), too_large, closed, or the error that broke the log.
-  Result<Position> append(ShardId owner, uint8_t kind, std::span<const BytesView> payload);
-  Result<Position> append(ShardId owner, uint8_t kind, BytesView payload) {
-    return append(owner, kind, std::span<const BytesView>(&payload, 1));
+  Result<Position> append(ShardId owner, uint8_t kind, std::span<const BytesView> payload,
+                          Durability durability = Durability::synced);
+  Result<Position> append(ShardId owner, uint8_t kind, BytesView payload, Durability durability = Durability::synced) {
+    return append(owner, kind, std::span<const BytesView>(&payload, 1), durability);
   }
-  /// Calls back once every record up to and including `position`, which append() returned, is durable, or with the
-  /// error that broke the log. Callbacks of later batches come later. Never from inside this call.
+  /// Calls back once every record up to and including `position`, which append() returned, is stored as was asked for,
+  /// or with the error that broke the log. Callbacks of later batches come later. Never from inside this call.
+  void when_stored(Position position, Callback<void> done);
+  /// The same once they are durable, for which relaxed ones are synced at once.
   void when_durable(Position position, Callback<void> done);
   Task<Status> durable(Position position);
   /// Waits until append() has room for such a payload. Errors: closed, or what broke the log.
@@ -69,6 +78,8 @@ class WriteAheadLog {
 
   /// The next record will begin here or later.
   Position end() const { return next_; }
+  /// Every record before this is stored as was asked for; at or behind durable_end().
+  Position stored_end() const { return stored_; }
   /// Every record before this is durable.
   Position durable_end() const { return durable_; }
 
@@ -119,6 +130,7 @@ class WriteAheadLog {
     Position base;  // where its mark begins
     Position end;
     Bytes bytes;  // room for the mark, then the records
+    bool synced = false;
     std::optional<SegmentHeader> new_segment;
     std::vector<std::pair<Position, Callback<void>>> waiting;
   };
@@ -134,6 +146,9 @@ class WriteAheadLog {
   void start_tasks();
   Task<void> write_batches();
   Task<void> write_first_batch();
+  Task<void> sync_stored();
+  Task<void> sync_relaxed();
+  void now_durable(Position end);
   Task<Status> write_batch(Batch& batch);
   Task<Status> create_segment(SegmentHeader header);
   void start_mark();
@@ -141,7 +156,9 @@ class WriteAheadLog {
   Task<Status> finish_closing();
   Task<void> delete_released();
   Task<Status> delete_oldest();
+  Batch& batch_of(Position position);
   void fail_pending();
+  void call_later(Callback<void> done, bool reached);
   void call_late();
   Task<Result<std::shared_ptr<File>>> file_for_reading(Position base);
   Task<Status> verify_segment(Position base, Position end, uint64_t sequence, std::vector<Damage>& found);
@@ -152,17 +169,19 @@ class WriteAheadLog {
   std::deque<Segment> segments_;  // oldest first; the last ones may still wait to be created
   Position created_;              // the segment that file_ is
   std::unique_ptr<File> file_;
-  uint64_t reserved_ = 0;  // how far file_ has, or will have, zeros
-  Position next_, durable_;
+  uint64_t reserved_ = 0;             // how far file_ has, or will have, zeros
+  Position next_, stored_, durable_;  // durable_ <= stored_ <= next_
   uint64_t pending_bytes_ = 0;
   std::deque<Batch> pending_;                            // the first one is under way where writing_
   std::vector<std::pair<Callback<void>, Status>> late_;  // to be called in the next turn
+  std::vector<Callback<void>> unsynced_;                 // wait for a sync of what is stored, or being stored, unsynced
+  bool sync_wanted_ = false;                             // for them, or because sync_relaxed_after is over
   bool writing_ = false, closing_ = false, closed_ = false;
   std::optional<Error> failure_;
   Counters counters_;
   Position read_base_;  // the segment that read_file_ is
   std::shared_ptr<File> read_file_;
-  WaitQueue work_, room_, released_, idle_;
+  WaitQueue work_, room_, released_, idle_, relaxed_;
   TaskGroup tasks_;
 };
 

@@ -99,6 +99,78 @@ TEST(WriteAheadLog, GroupCommitSharesSyncsAmongAllOwners) {
   rig.run(body());
 }
 
+Task<Status> stored(WriteAheadLog& log, Position position) {
+  co_return co_await async<void>([&](auto done) { log.when_stored(position, std::move(done)); });
+}
+
+TEST(WriteAheadLog, ARelaxedRecordIsWrittenAtOnceAndSyncedSoon) {
+  TestRig rig;
+  std::vector<Copy> replayed;
+  auto body = [&]() -> Task<void> {
+    auto log = must(co_await open_log(rig, replayed));
+    const uint64_t syncs = rig.files().counters().syncs;
+    const Position position = must(log->append(ShardId{1}, 1, "relaxed", Durability::relaxed));
+    must(co_await stored(*log, position));
+    EXPECT_EQ(rig.files().counters().syncs, syncs);
+    EXPECT_GT(log->stored_end(), position);
+    EXPECT_LE(log->durable_end(), position);
+    EXPECT_EQ((co_await log->read(position)).error().code, ErrorCode::not_found);
+    co_await sleep_for(WriteAheadLog::Options{}.sync_relaxed_after + 5ms);
+    EXPECT_EQ(rig.files().counters().syncs, syncs + 1);
+    EXPECT_GT(log->durable_end(), position);
+    must(co_await log->read(position));
+    co_await sleep_for(1s);
+    EXPECT_EQ(rig.files().counters().syncs, syncs + 1);
+  };
+  rig.run(body());
+}
+
+TEST(WriteAheadLog, ARelaxedRecordOutlivesTheProcess) {
+  for (const auto kind : {sim::Crash::kill, sim::Crash::power}) {
+    TestRig rig;
+    std::vector<Copy> replayed;
+    auto body = [&]() -> Task<void> {
+      auto log = must(co_await open_log(rig, replayed));
+      must(co_await log->append_durably(ShardId{1}, 1, "synced"));
+      const Position position = must(log->append(ShardId{1}, 1, "relaxed", Durability::relaxed));
+      must(co_await stored(*log, position));
+      rig.files().set_sync_skipped(".wal");
+    };
+    rig.run(body());
+    rig.crash_and_restart(kind);
+    rig.files().clear_sync_skipped();
+    auto again = [&]() -> Task<void> { must(co_await open_log(rig, replayed)); };
+    rig.run(again());
+    EXPECT_EQ(replayed.size(), kind == sim::Crash::kill ? 2u : 1u);
+  }
+}
+
+TEST(WriteAheadLog, ASyncTakesRelaxedRecordsAlong) {
+  TestRig rig;
+  std::vector<Copy> replayed;
+  auto body = [&]() -> Task<void> {
+    auto log = must(co_await open_log(rig, replayed));
+    const uint64_t syncs = rig.files().counters().syncs;
+    const Position relaxed = must(log->append(ShardId{1}, 1, "relaxed", Durability::relaxed));
+    must(co_await stored(*log, relaxed));
+    must(co_await log->append_durably(ShardId{1}, 1, "synced"));
+    EXPECT_EQ(rig.files().counters().syncs, syncs + 1);
+    const Position again = must(log->append(ShardId{1}, 1, "relaxed", Durability::relaxed));
+    must(co_await stored(*log, again));
+    const Instant before = rig.executor().now();
+    must(co_await log->durable(again));
+    EXPECT_LT(rig.executor().now() - before, WriteAheadLog::Options{}.sync_relaxed_after);
+    EXPECT_EQ(rig.files().counters().syncs, syncs + 2);
+    must(log->append(ShardId{1}, 1, "relaxed", Durability::relaxed));
+    must(co_await log->close());
+  };
+  rig.run(body());
+  rig.crash_and_restart(sim::Crash::power);
+  auto again = [&]() -> Task<void> { must(co_await open_log(rig, replayed)); };
+  rig.run(again());
+  EXPECT_EQ(replayed.size(), 4u);
+}
+
 TEST(WriteAheadLog, CallbacksComeInOrderAndNeverInsideTheCall) {
   TestRig rig;
   std::vector<Copy> replayed;
@@ -262,7 +334,10 @@ class CrashRun {
       // Some crashes hit the opening itself.
       const bool early = random_.chance(0.2);
       rig_.simulation.run_for(Duration(random_.between(0, early ? 1'000'000 : 30'000'000)));
-      rig_.crash_and_restart(random_.chance(0.7) ? sim::Crash::power : sim::Crash::kill);
+      const bool power = random_.chance(0.7);
+      if (!power) certain_ = std::max(certain_, stored_);
+      stored_ = {};
+      rig_.crash_and_restart(power ? sim::Crash::power : sim::Crash::kill);
     }
     if (wrong_.empty()) rig_.run(open_only());
     return wrong_;
@@ -336,12 +411,19 @@ class CrashRun {
     while (true) {
       const Bytes payload(random_.below(random_.chance(0.1) ? 3000 : 200), static_cast<char>(random_.next()));
       const auto kind = static_cast<uint8_t>(random_.below(4));
-      const Position position = must(log.append(owner, kind, payload));
+      const bool relaxed = random_.chance(0.5);
+      const Position position =
+          must(log.append(owner, kind, payload, relaxed ? Durability::relaxed : Durability::synced));
       highest_ = std::max(highest_, position);
       known_.push_back({position, owner, kind, payload});
-      if (random_.chance(0.5)) {
+      if (random_.chance(0.25)) {
         must(co_await log.durable(position));
         certain_ = std::max(certain_, position);
+        ++acknowledged_;
+      } else if (random_.chance(0.33)) {
+        must(co_await async<void>([&](auto done) { log.when_stored(position, std::move(done)); }));
+        Position& reached = relaxed ? stored_ : certain_;
+        reached = std::max(reached, position);
         ++acknowledged_;
       }
       if (random_.chance(0.1) && certain_ > Position{}) {
@@ -358,7 +440,8 @@ class CrashRun {
   TestRig rig_;
   sim::SeededRandom random_;
   std::vector<Copy> known_;  // that may be on the disk, in order
-  Position certain_;         // everything up to here was acknowledged or replayed
+  Position certain_;         // everything up to here is durable: acknowledged as such, or replayed
+  Position stored_;          // everything up to here outlives the process
   Position highest_;
   std::map<ShardId, Position> released_;
   std::string wrong_;

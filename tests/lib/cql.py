@@ -33,9 +33,9 @@ def connect(cluster, version=4, only=None, level=CL.QUORUM, timeout=10, policy=N
                          reconnection_policy=ConstantReconnectionPolicy(0.3, max_attempts=None), **options)
 
 
-def keyspace(session, name, factor=3):
+def keyspace(session, name, factor=3, durable=True):
     session.execute(f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = "
-                    f"{{'class': 'SimpleStrategy', 'replication_factor': {factor}}}")
+                    f"{{'class': 'SimpleStrategy', 'replication_factor': {factor}}} AND durable_writes = {durable}")
 
 
 class Writers:
