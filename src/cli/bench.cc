@@ -58,6 +58,8 @@ void add_bench(CLI::App& app, Chosen& chosen) {
       ->capture_default_str();
   bench->add_option("--replication", options.replication, "Replicas in each datacenter (3, or all nodes)")
       ->check(CLI::Range(1, 64));
+  bench->add_flag("--relaxed", options.relaxed,
+                  "Writes wait for the nodes' operating systems, not for their disks (durable_writes = false)");
   bench->add_flag("--keep", options.keep, "Leave keyspace asterism_bench there, for the next run");
   bench->add_flag("--json", options.json, "Print the outcome as one line of JSON, and no progress");
   add_access_options(*bench, options.access);

@@ -156,6 +156,8 @@ Task<Status> BenchRun::make_tables() {
       fmt::format("CREATE KEYSPACE IF NOT EXISTS {} WITH replication = {{'class': 'NetworkTopologyStrategy', "
                   "'replication_factor': {}}}",
                   keyspace, replicas)));
+  CO_TRY_STATUS(
+      co_await statement(fmt::format("ALTER KEYSPACE {} WITH durable_writes = {}", keyspace, !options_.relaxed)));
   co_return co_await statement(
       fmt::format("CREATE TABLE IF NOT EXISTS {}.rows (key bigint PRIMARY KEY, value blob)", keyspace));
 }
@@ -276,15 +278,16 @@ std::string BenchRun::summary() const {
     out["kinds"] = std::move(kinds);
     out["rows_read"] = rows_read_;
     out["rate"] = options_.rate;
+    out["durability"] = options_.relaxed ? "relaxed" : "synced";
     out["not_begun"] = late_;
     out["cpu_us_per_operation"] = known ? boost::json::value(cpu_us) : boost::json::value();
     out["cpu_nodes"] = used_ ? used_->nodes : 0;
     return boost::json::serialize(out);
   }
-  std::string text =
-      fmt::format("{} for {:.1f} s: {} at once over {} connections to {} nodes, {}, {} rows of {} bytes\n",
-                  options_.what, seconds, options_.concurrency, connections_.size(), nodes_,
-                  wire::to_string(options_.consistency), with_commas(options_.rows), options_.value_bytes);
+  std::string text = fmt::format(
+      "{} for {:.1f} s: {} at once over {} connections to {} nodes, {}, {}, {} rows of {} bytes\n", options_.what,
+      seconds, options_.concurrency, connections_.size(), nodes_, wire::to_string(options_.consistency),
+      options_.relaxed ? "relaxed" : "synced", with_commas(options_.rows), options_.value_bytes);
   text += dim(fmt::format("  {:8}{:>13}{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}", "", "operations", "ops/s", "p50", "p95",
                           "p99", "p99.9", "max")) +
           "\n";

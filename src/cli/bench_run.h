@@ -31,6 +31,7 @@ struct BenchOptions {
   uint64_t rate = 0;         // operations per second; 0: as many as `concurrency` of them reach
   uint32_t replication = 0;  // 0: three, or as many as there are nodes
   cql::wire::Consistency consistency = cql::wire::Consistency::local_quorum;
+  bool relaxed = false;
   bool keep = false;
   bool json = false;
 };

@@ -47,7 +47,7 @@ def test_each_load_gives_figures(cluster, what, kinds):
     out = bench(cluster, what, "--seconds", 1, "--rows", 2000, "--value-bytes", 50)
     assert time.monotonic() - began < 30
     assert set(out) == FIGURES | {"event", "what", "seconds", "errors", "errors_by_kind", "kinds", "rows_read", "rate",
-                                  "not_begun", "cpu_us_per_operation", "cpu_nodes"}
+                                  "durability", "not_begun", "cpu_us_per_operation", "cpu_nodes"}
     assert out["event"] == "bench" and out["what"] == what and out["errors"] == 0 and out["errors_by_kind"] == {}
     assert set(out["kinds"]) == kinds
     for figures in [out, *out["kinds"].values()]:
@@ -84,6 +84,16 @@ def test_what_is_kept_is_not_loaded_again(cluster):
     out = bench(cluster, "mixed", f"127.0.0.1:{cluster.port}", "--seconds", 1, "--rows", 1000)
     assert out["errors"] == 0 and out["cpu_us_per_operation"] is None and out["cpu_nodes"] == 0
     assert "asterism_bench" not in keyspaces(cluster)
+
+
+def test_relaxed_is_the_keyspaces_durable_writes(cluster):
+    for relaxed in (True, False):
+        out = bench(cluster, "write", "--seconds", 1, "--rows", 100, "--keep", *(["--relaxed"] if relaxed else []))
+        assert out["errors"] == 0 and out["durability"] == ("relaxed" if relaxed else "synced")
+        told = run(cluster, "cql", "--json", "-e", "SELECT durable_writes FROM system_schema.keyspaces "
+                                                   "WHERE keyspace_name = 'asterism_bench'; ")
+        assert json.loads(told.stdout) == {"durable_writes": not relaxed}
+    bench(cluster, "write", "--seconds", 1, "--rows", 100)
 
 
 def test_a_rate_is_held_and_a_stall_is_charged_for_all_it_delays(tmp_path):
