@@ -167,7 +167,7 @@ Status ReplicaService::check_readable(const ReadCommand& command) const {
   if (metadata_.applied_index() < fence_)
     return fail(ErrorCode::unavailable, "node {} has forgotten some of the metadata", self_);
   if (rebuilding_) return fail(ErrorCode::unavailable, "node {} is being rebuilt", self_);
-  if (schema_.table(command.table) == nullptr) return fail(ErrorCode::not_found, "the table was dropped");
+  if (schema_.keyspace_of(command.table) == nullptr) return fail(ErrorCode::not_found, "the table was dropped");
   return {};
 }
 

@@ -392,8 +392,10 @@ Status Schema::restore(BytesView snapshot) {
   }
   next_table_ = in.next_table();
   version_index_ = in.version_index();
+  const size_t known = abandoned_.size();
   for (const auto& [number, table] : old_numbers)
     if (!by_number_.contains(number)) abandoned_.push_back(number);
+  std::sort(abandoned_.begin() + static_cast<ptrdiff_t>(known), abandoned_.end());
   return {};
 }
 

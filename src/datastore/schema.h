@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cluster/balance.h"
@@ -136,7 +137,7 @@ class Schema final : public MetadataSection {
     TablePtr table;
     const Keyspace* keyspace = nullptr;
   };
-  std::map<uint32_t, Numbered> by_number_;
+  std::unordered_map<uint32_t, Numbered> by_number_;
   uint32_t next_table_ = first_table;
   uint64_t version_index_ = 0;
   std::vector<uint32_t> abandoned_;

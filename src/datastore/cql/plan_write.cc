@@ -8,6 +8,7 @@ namespace asterism::cql {
 namespace {
 
 Answer<void> plan_using(const Using& using_, WritePlan& plan, MarkerSpecs& specs) {
+  if (plan.kind != WritePlan::Kind::delete_) plan.default_ttl_s = plan.table->number_option("default_time_to_live", 0);
   if (using_.timestamp) {
     TRY(plan.timestamp.emplace(), plan_timestamp(*using_.timestamp, plan.table.get(), specs));
   }

@@ -30,6 +30,7 @@ struct WritePlan {
   WherePlan where;
   std::vector<ColumnChange> changes;  // none in a DELETE of rows
   std::optional<Expression> timestamp, ttl;
+  int64_t default_ttl_s = 0;  // of the table; without `ttl`
   /// All clustering columns are fixed: rows are addressed one by one. Otherwise ranges or the static row.
   bool addresses_rows = false;
   /// IF [NOT] EXISTS: may be prepared, so that programs which seldom use it start, and is refused when executed.

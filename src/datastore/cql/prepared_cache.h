@@ -13,14 +13,14 @@
 namespace asterism::cql {
 
 struct PreparedStatement {
-  Bytes id;              // 16 bytes
-  std::string keyspace;  // that unqualified names were resolved in; empty where the text needs none
-  std::string text;
   PlanPtr plan;
-  Bytes result_metadata_id;  // 16 bytes; of the columns that the plan gives
   /// The columns are not those that it was first prepared with, so clients of v4, which are not told, may not skip
   /// metadata.
   bool columns_changed = false;
+  Bytes result_metadata_id;  // 16 bytes; of the columns that the plan gives
+  Bytes id;                  // 16 bytes
+  std::string keyspace;      // that unqualified names were resolved in; empty where the text needs none
+  std::string text;
 };
 using PreparedPtr = std::shared_ptr<const PreparedStatement>;
 

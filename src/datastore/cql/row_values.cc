@@ -86,10 +86,10 @@ void RowValues::set_collection(const Column& column, std::span<const Cell> cells
 }
 
 RowValues RowValues::copy() const {
-  RowValues copied(*table_);
-  copied.stamps_ = stamps_;
-  for (size_t i = 0; i < values_.size(); ++i) {
-    if (values_[i]) copied.values_[i] = copied.arena_->keep(Bytes(*values_[i]));
+  RowValues copied(*this);
+  copied.arena_ = std::make_shared<Arena>();
+  for (MaybeView& value : copied.values_) {
+    if (value) value = copied.arena_->keep(Bytes(*value));
   }
   return copied;
 }

@@ -17,11 +17,12 @@ struct Stamp {
 /// Views point into the partition that the row came from, or into the row's own arena.
 class RowValues final : public ColumnValues {
  public:
-  explicit RowValues(const Table& table)
-      : table_(&table),
-        partition_columns_(table.partition_key_size()),
-        clustering_columns_(table.clustering_size()),
-        values_(table.columns.size()) {}
+  /// Of the table that the plan reads, which must outlive it.
+  explicit RowValues(const WherePlan& where)
+      : table_(where.table.get()),
+        partition_columns_(where.partition_columns),
+        clustering_columns_(where.clustering_columns),
+        values_(where.table->columns.size()) {}
 
   MaybeView value_of(const Column& column) const override { return values_[index_of(column)]; }
   Stamp stamp_of(const Column& column) const { return stamps_.empty() ? Stamp() : stamps_[index_of(column)]; }

@@ -45,7 +45,7 @@ SelectRun::SelectRun(StatementExecutor& executor, const Plan& plan, const QueryO
       plan_(*std::get<std::shared_ptr<const SelectPlan>>(plan.body)),
       options_(options),
       bindings_{options.values, functions_, arena_},
-      row_(*plan_.table) {
+      row_(plan_.where) {
   functions_.now_us = executor.clock_.wall_now().us;
   functions_.random = &executor.random_;
   now_s_ = executor.now_s(options);
@@ -371,7 +371,7 @@ Answer<SelectRun::Flow> SelectRun::offer_to_group(const LivePartition& partition
 }
 
 void SelectRun::open_group() {
-  if (!group_) group_.emplace(*plan_.table);
+  if (!group_) group_.emplace(plan_.where);
   aggregates_.clear();
   for (const AggregateCall& call : plan_.aggregates) {
     aggregates_.push_back(call.argument.empty() ? make_count_all() : make_aggregate(call.name, call.argument[0].type));

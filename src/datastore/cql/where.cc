@@ -351,12 +351,21 @@ bool WherePlan::fixed_by_equal(const Column& column) const {
   return false;
 }
 
+static bool names_one_key(const WherePlan& where) {
+  return std::ranges::all_of(where.partition, [](const Restriction& condition) {
+    return condition.op == Operator::equal && condition.alternatives.size() == 1 && !condition.in_marker &&
+           condition.alternatives[0].parts.size() == 1 && !condition.alternatives[0].whole;
+  });
+}
+
 Answer<WherePlan> make_where(const std::vector<Relation>& relations, const TablePtr& table, WhereUse use,
                              bool allow_filtering, MarkerSpecs& specs) {
   Sorter sorter;
   sorter.use = use;
   sorter.allow_filtering = allow_filtering;
   sorter.plan.table = table;
+  sorter.plan.partition_columns = table->partition_key_size();
+  sorter.plan.clustering_columns = table->clustering_size();
   std::vector<Restriction> all;
   for (const Relation& relation : relations) {
     TRY(Restriction condition, type_relation(relation, table, specs));
@@ -385,6 +394,7 @@ Answer<WherePlan> make_where(const std::vector<Relation>& relations, const Table
   sorter.plan.restricts_others = !others.empty();
   if (!others.empty() && !allow_filtering) return invalid("{}", needs_filtering);
   for (auto& condition : others) sorter.plan.filters.push_back(std::move(condition));
+  sorter.plan.names_one_key = names_one_key(sorter.plan);
   return std::move(sorter.plan);
 }
 

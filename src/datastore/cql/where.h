@@ -45,7 +45,9 @@ enum class WhereUse : uint8_t { select, update, delete_, insert };
 struct WherePlan {
   enum class Partitions : uint8_t { all, keys, tokens };
   TablePtr table;
+  size_t partition_columns = 0, clustering_columns = 0;  // of the table
   Partitions partitions = Partitions::all;
+  bool names_one_key = false;           // each condition of `partition` is column = value: what most statements have
   std::vector<Restriction> partition;   // keys: = or IN for each column
   std::vector<Restriction> tokens;      // tokens
   std::vector<Restriction> clustering;  // what makes slices: a prefix of = and IN, then bounds of one place
@@ -56,7 +58,7 @@ struct WherePlan {
   bool partition_in = false;      // IN on the partition key
   bool fixed_by_equal(const Column& column) const;
   /// Whether each slice is one row.
-  bool names_whole_keys() const { return fixed_clustering == table->clustering_size(); }
+  bool names_whole_keys() const { return fixed_clustering == clustering_columns; }
 };
 
 /// Resolves, checks and sorts the relations. Errors: invalid, with Cassandra's texts.

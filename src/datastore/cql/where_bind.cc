@@ -95,24 +95,38 @@ Answer<Alternatives> evaluate(const Restriction& condition, const Bindings& bind
   return found;
 }
 
-/// Conditions that are each column = value: what almost every statement has.
-static bool names_one_key(const WherePlan& where) {
-  return std::ranges::all_of(where.partition, [](const Restriction& condition) {
-    return condition.op == Operator::equal && condition.alternatives.size() == 1 && !condition.in_marker &&
-           condition.alternatives[0].parts.size() == 1 && !condition.alternatives[0].whole;
-  });
+static Answer<PartitionKey> partition_key(const std::vector<BytesView>& values) {
+  for (BytesView value : values)
+    if (value.size() > max_key_bytes)
+      return invalid("Key length of {} is longer than maximum of {}", value.size(), max_key_bytes);
+  if (values.size() == 1 && values[0].empty()) return invalid("Key may not be empty");
+  Bytes bytes = make_partition_key(values);
+  if (bytes.size() > max_key_bytes)
+    return invalid("Key length of {} is longer than maximum of {}", bytes.size(), max_key_bytes);
+  const int64_t token = murmur3_token(bytes);
+  return PartitionKey{token, std::move(bytes)};
+}
+
+static Answer<PartitionKey> one_partition_key(const WherePlan& where, const Bindings& bindings) {
+  std::vector<BytesView> values;
+  values.reserve(where.partition.size());
+  for (const Restriction& condition : where.partition) {
+    TRY(wire::Value value, condition.alternatives[0].parts[0].evaluate(bindings));
+    TRY(BytesView bytes, required(condition, value));
+    values.push_back(bytes);
+  }
+  return partition_key(values);
 }
 
 Answer<std::vector<PartitionKey>> partition_keys(const WherePlan& where, const Bindings& bindings) {
+  std::vector<PartitionKey> found;
+  if (where.names_one_key) {
+    TRY(PartitionKey key, one_partition_key(where, bindings));
+    found.push_back(std::move(key));
+    return found;
+  }
   std::vector<std::vector<BytesView>> keys(1);
-  const bool one = names_one_key(where);
   for (const Restriction& condition : where.partition) {
-    if (one) {
-      TRY(wire::Value value, condition.alternatives[0].parts[0].evaluate(bindings));
-      TRY(BytesView bytes, required(condition, value));
-      keys[0].push_back(bytes);
-      continue;
-    }
     TRY(Alternatives values, evaluate(condition, bindings));
     if (values.size() * keys.size() > max_combinations) {
       return invalid("The partition keys selected by IN restrictions are more than {}", max_combinations);
@@ -126,20 +140,9 @@ Answer<std::vector<PartitionKey>> partition_keys(const WherePlan& where, const B
     }
     keys = std::move(longer);
   }
-  std::vector<PartitionKey> found;
-  for (const auto& key : keys) {
-    for (BytesView value : key) {
-      if (value.size() > max_key_bytes) {
-        return invalid("Key length of {} is longer than maximum of {}", value.size(), max_key_bytes);
-      }
-    }
-    if (key.size() == 1 && key[0].empty()) return invalid("Key may not be empty");
-    Bytes bytes = make_partition_key(key);
-    if (bytes.size() > max_key_bytes) {
-      return invalid("Key length of {} is longer than maximum of {}", bytes.size(), max_key_bytes);
-    }
-    const int64_t token = murmur3_token(bytes);
-    found.push_back({token, std::move(bytes)});
+  for (const auto& values : keys) {
+    TRY(PartitionKey key, partition_key(values));
+    found.push_back(std::move(key));
   }
   std::ranges::sort(found);
   found.erase(std::unique(found.begin(), found.end()), found.end());

@@ -68,7 +68,7 @@ Answer<void> WriteBuilder::prepare() {
   }
   if (timestamp_us_ == INT64_MIN)
     return invalid("Out of bound timestamp, must be in [{}, {}]", INT64_MIN + 1, INT64_MAX);
-  int64_t ttl = plan_.kind == WritePlan::Kind::delete_ ? 0 : plan_.table->number_option("default_time_to_live", 0);
+  int64_t ttl = plan_.default_ttl_s;
   if (plan_.ttl) {
     TRY(wire::Value value, plan_.ttl->evaluate(bindings_));
     if (value.kind == wire::Value::Kind::null) ttl = 0;
