@@ -151,7 +151,7 @@ NodeState Node::Parts::state() const {
 
 NodeTuning NodeTuning::within(uint64_t memory_bytes) {
   NodeTuning tuning;
-  tuning.memtable_bytes = memory_bytes * 3 / 32;
+  tuning.memtable_bytes = memory_bytes / 12;
   tuning.block_cache_bytes = memory_bytes / 8;
   tuning.row_cache_bytes = memory_bytes * 3 / 32;
   tuning.slice_cache_bytes = memory_bytes / 16;

@@ -144,7 +144,7 @@ Status KeyValueStore::apply(Batch& batch) {
   if (changes.merges && !engine_->options.merge)
     return fail(ErrorCode::invalid_argument, "the store was opened without a merge function");
   const uint64_t memtables = engine_->active_bytes + engine_->sealed_bytes;
-  if (memtables > engine_->options.memtable_bytes * 3)
+  if (memtables > engine_->options.memtable_bytes * 5 / 2)
     return fail(ErrorCode::overloaded, "{} bytes wait for a flush of store {}", memtables, engine_->options.path);
   rocksdb::WriteOptions write;
   write.disableWAL = true;
