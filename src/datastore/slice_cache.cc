@@ -1,6 +1,7 @@
 #include "datastore/slice_cache.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 #include "datastore/row.h"
@@ -21,8 +22,16 @@ BytesView RowRun::encoded(size_t begin, size_t end) const {
   return BytesView(rows_).substr(begin_of(begin), begin_of(end) - begin_of(begin));
 }
 
+/// Orders as keys do, where two differ.
+static uint64_t head_of(BytesView clustering) {
+  char head[8] = {};
+  std::memcpy(head, clustering.data(), std::min(sizeof(head), clustering.size()));
+  return load_big_endian<uint64_t>(head);
+}
+
 size_t RowRun::lower_bound(BytesView clustering) const {
-  size_t low = 0, high = size();
+  const auto same = std::ranges::equal_range(heads_, head_of(clustering));
+  auto low = static_cast<size_t>(same.begin() - heads_.begin()), high = low + same.size();
   while (low < high) {
     const size_t middle = (low + high) / 2;
     if (row(middle).clustering < clustering)
@@ -36,6 +45,7 @@ size_t RowRun::lower_bound(BytesView clustering) const {
 void RowRun::add(BytesView clustering, BytesView value) {
   ASSERT(!value.empty());
   begins_.push_back(static_cast<uint32_t>(rows_.size()));
+  heads_.push_back(head_of(clustering));
   ByteWriter out(rows_);
   out.sized(value);
   out.sized(clustering);
@@ -45,6 +55,8 @@ void RowRun::add(BytesView clustering, BytesView value) {
 void RowRun::append(const RowRun& next, size_t begin, size_t end) {
   const int64_t shift = static_cast<int64_t>(rows_.size()) - static_cast<int64_t>(next.begin_of(begin));
   for (size_t i = begin; i < end; ++i) begins_.push_back(static_cast<uint32_t>(next.begins_[i] + shift));
+  heads_.insert(heads_.end(), next.heads_.begin() + static_cast<ptrdiff_t>(begin),
+                next.heads_.begin() + static_cast<ptrdiff_t>(end));
   rows_.append(next.encoded(begin, end));
   all_live_ = all_live_ && next.all_live_;
 }
@@ -53,6 +65,7 @@ void RowRun::reverse() {
   RowRun other;
   other.rows_.reserve(rows_.size());
   other.begins_.reserve(size());
+  other.heads_.reserve(size());
   for (size_t i = size(); i > 0; --i) other.append(*this, i - 1, i);
   *this = std::move(other);
 }
@@ -67,7 +80,10 @@ void RowRun::set(BytesView clustering, BytesView value) {
   out.sized(clustering);
   const size_t begin = begin_of(i), old_bytes = there ? begin_of(i + 1) - begin : 0;
   rows_.replace(begin, old_bytes, encoded);
-  if (!there) begins_.insert(begins_.begin() + static_cast<ptrdiff_t>(i), static_cast<uint32_t>(begin));
+  if (!there) {
+    begins_.insert(begins_.begin() + static_cast<ptrdiff_t>(i), static_cast<uint32_t>(begin));
+    heads_.insert(heads_.begin() + static_cast<ptrdiff_t>(i), head_of(clustering));
+  }
   for (size_t later = i + 1; later < size(); ++later)
     begins_[later] = static_cast<uint32_t>(begins_[later] + encoded.size() - old_bytes);
   all_live_ = all_live_ && row_is_always_live(value);
@@ -78,7 +94,7 @@ void RowRun::set(BytesView clustering, BytesView value) {
 uint64_t SliceCache::cost_of(const Stretch& stretch) {
   constexpr uint64_t overhead = sizeof(Stretch) + 160;  // with the nodes of list and map, and the allocator's
   return overhead + stretch.from.capacity() + stretch.to.capacity() + stretch.run.rows_.capacity() +
-         stretch.run.begins_.capacity() * sizeof(uint32_t);
+         stretch.run.begins_.capacity() * sizeof(uint32_t) + stretch.run.heads_.capacity() * sizeof(uint64_t);
 }
 
 SliceCache::Index::const_iterator SliceCache::holder_of(BytesView key) const {
@@ -148,6 +164,7 @@ void SliceCache::put_piece(BytesView from, BytesView to, const RowRun& run, size
   const auto right = take_if_it_fits(by_key_.find(piece.to));
   piece.run.rows_.reserve(bytes);
   piece.run.begins_.reserve(rows);
+  piece.run.heads_.reserve(rows);
   if (left) {
     piece.from = left->from;
     piece.run.append(left->run, 0, left->run.size());

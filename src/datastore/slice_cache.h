@@ -42,6 +42,7 @@ class RowRun {
 
   Bytes rows_;
   std::vector<uint32_t> begins_;
+  std::vector<uint64_t> heads_;  // of the clustering keys, so that a search need not touch the rows
   bool all_live_ = true;
 };
 

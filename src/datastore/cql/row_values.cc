@@ -30,9 +30,10 @@ Status RowValues::set_clustering(BytesView clustering) {
   ByteReader in(clustering);
   for (size_t i = partition_columns_; i < partition_columns_ + clustering_columns_; ++i) {
     const Column& column = table_->columns[i];
-    Bytes value;
+    Bytes& value = clustering_[i - partition_columns_];
+    value.clear();
     TRY_STATUS(decode_ordered(column.type, in, column.descending, value));
-    values_[i] = arena_->keep(std::move(value));
+    values_[i] = value;
   }
   return {};
 }
