@@ -82,9 +82,9 @@ RingLoad::Rates RingLoad::rates() const {
 
 double RingLoad::total() const {
   double sum = 0;
-  for (const auto& [rule, rates] : rates())
-    for (const double rate : rates) sum += rate;
-  return sum;
+  for (const auto& grid : grids_)
+    for (const float rate : grid->smoothed) sum += rate;
+  return weight_ > 0 ? sum / (weight_ * unit) : 0;
 }
 
 }  // namespace asterism::datastore
