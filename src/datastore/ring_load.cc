@@ -69,13 +69,18 @@ void RingLoad::forget_idle_rules() {
   if (forgotten > 0) grid_of_table_.clear();
 }
 
+/// From what is smoothed to reads a second.
+double RingLoad::scale() const {
+  constexpr auto times = std::chrono::duration<double>(least_time) / std::chrono::duration<double>(half_life);
+  return 1 / (std::max(weight_, 1 - std::exp2(-times)) * unit);
+}
+
 RingLoad::Rates RingLoad::rates() const {
   Rates rates;
-  if (weight_ <= 0) return rates;
   for (const auto& grid : grids_) {
     std::vector<double>& out = rates[grid->rule];
     out.reserve(cells);
-    for (const float rate : grid->smoothed) out.push_back(rate / (weight_ * unit));
+    for (const float rate : grid->smoothed) out.push_back(rate * scale());
   }
   return rates;
 }
@@ -84,7 +89,7 @@ double RingLoad::total() const {
   double sum = 0;
   for (const auto& grid : grids_)
     for (const float rate : grid->smoothed) sum += rate;
-  return weight_ > 0 ? sum / (weight_ * unit) : 0;
+  return sum * scale();
 }
 
 }  // namespace asterism::datastore

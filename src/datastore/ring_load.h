@@ -20,6 +20,8 @@ class RingLoad {
   static constexpr size_t most_rules = 64;  // work of keyspaces with further ones is not counted
   /// What was done so long ago counts half.
   static constexpr Duration half_life = std::chrono::minutes(3);
+  /// A node that counts for less long is taken to have been idle before, so that a moment's work is no load.
+  static constexpr Duration least_time = std::chrono::minutes(1);
 
   /// Work of reading one small row: the unit, in which a small write is three, and a hundred rows of one partition are
   /// seven. What they cost a node in processor time (bench/README.md).
@@ -70,6 +72,7 @@ class RingLoad {
   }
   Grid* find_grid(uint32_t table);
   void forget_idle_rules();
+  double scale() const;
 
   const Schema& schema_;
   uint64_t schema_index_ = 0;

@@ -31,7 +31,7 @@ struct TellingReplicas : SimulatedReplicas {
   }
   double now_s() { return std::chrono::duration<double>(machine(0).executor().now() - Instant{}).count(); }
   std::vector<BalanceScope> measure() {
-    simulation.run_for(10s);
+    simulation.run_for(60s);
     return run(0, sizes[0]->measure(machine(0).executor().now() + 5s));
   }
 };
