@@ -16,6 +16,7 @@ namespace {
 constexpr double worth_a_step = 0.05;   // of the sum of squares, at least, must go
 constexpr double worth_a_token = 0.01;  // likewise
 constexpr double worth_for_load = 0.2;  // of the sum for load, where a step is for that
+constexpr double beside_bytes = 0.01;   // what load counts for where a step is for bytes
 constexpr double worth_nothing = 20;    // for each time that bytes are off more than they may be
 constexpr int parts_tried = 8;          // a token moves by an eighth, two eighths … of the range on either side
 constexpr size_t ranges_tried = 16;     // or into one of the largest ranges
@@ -27,6 +28,8 @@ constexpr double anything = std::numeric_limits<double>::infinity();
 struct Goal {
   double of_bytes = 1, of_load = 0;  // what is lessened: so much of each sum of squares
   double least = anything;           // it must become less than that
+  double bytes_least = anything;     // so must the sum for bytes
+  bool for_load = false;             // otherwise load counts only between what is as good for bytes
   double load_most = anything, bytes_most = anything, off_most = anything;
 
   bool with_load() const { return of_load > 0; }
@@ -35,16 +38,20 @@ struct Goal {
            worth_nothing * (std::max(found.bytes_off - off_most, 0.0) + std::max(found.bytes - bytes_most, 0.0));
   }
   bool reached(const Evenness& found) const {
-    return cost(found) < least && found.load <= load_most && found.bytes <= bytes_most && found.bytes_off <= off_most;
+    return cost(found) < least && found.bytes < bytes_least && found.load <= load_most && found.bytes <= bytes_most &&
+           found.bytes_off <= off_most;
   }
 };
 
-Goal even_bytes(const Evenness& now) { return {.least = now.bytes * (1 - worth_a_step)}; }
+Goal even_bytes(const Evenness& now, bool with_load) {
+  return {.of_load = with_load ? beside_bytes : 0, .bytes_least = now.bytes * (1 - worth_a_step)};
+}
 
 /// With no harm to bytes.
 Goal even_load_alone(const Evenness& now) {
   return {.of_bytes = 0,
           .of_load = 1,
+          .for_load = true,
           .load_most = now.load * (1 - worth_for_load),
           .bytes_most = now.bytes,
           .off_most = now.bytes_off};
@@ -54,6 +61,7 @@ Goal even_load_alone(const Evenness& now) {
 Goal even_load(const Evenness& now) {
   return {.of_load = 1,
           .least = (now.bytes + now.load) * (1 - worth_a_step),
+          .for_load = true,
           .load_most = now.load * (1 - worth_for_load),
           .off_most = std::max(kept_even, now.bytes_off)};
 }
@@ -104,10 +112,10 @@ struct Improved {
 /// The move of one token of a node that helps most; nothing moves where none helps enough.
 bool move_best(Model& model, size_t node, const Goal& goal, Evenness& found) {
   // Of what is to be lessened, and not of what cannot be.
-  const double worth = goal.load_most < anything ? goal.cost(found) : found.bytes;
+  const double worth = goal.for_load ? goal.cost(found) : found.bytes;
   double least = goal.cost(found) - worth * worth_a_token;
   std::pair<int64_t, int64_t> best{0, 0};
-  const std::vector<int64_t> anywhere = middles(model, goal.with_load());
+  const std::vector<int64_t> anywhere = middles(model, goal.for_load);
   std::vector<int64_t> places;
   for (int64_t token : model.tokens_of(node)) {
     const auto index = static_cast<size_t>(std::ranges::lower_bound(model.tokens(), token, {}, &Model::Token::at) -
@@ -116,7 +124,7 @@ bool move_best(Model& model, size_t node, const Goal& goal, Evenness& found) {
     add_places_beside(model, index, places);
     places.insert(places.end(), anywhere.begin(), anywhere.end());
     for (int64_t place : places) {
-      if (goal.with_load()) place = model.end_of_part(place);
+      if (goal.for_load) place = model.end_of_part(place);
       if (!model.move(token, place)) continue;
       if (const Evenness now = model.judge(goal.with_load()); goal.cost(now) < least) {
         least = goal.cost(now);
@@ -156,7 +164,7 @@ std::optional<BalanceStep> best_of(const Model& model, const Goal& goal, const E
 }
 
 std::optional<BalanceStep> best_step(const Model& model, const Goal& goal, const Evenness& now) {
-  const std::vector<double>& shares = goal.load_most < anything ? model.load() : model.bytes();
+  const std::vector<double>& shares = goal.for_load ? model.load() : model.bytes();
   std::vector<size_t> order(model.nodes());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, {}, [&](size_t node) { return std::pair(-shares[node], node); });
@@ -207,14 +215,14 @@ double unevenness(const Shares& shares) {
 std::optional<BalanceStep> next_balance_step(const Ring& ring, const std::vector<BalanceScope>& scopes,
                                              BalanceAim aim) {
   Model model(ring, scopes);
-  const bool with_load = aim != BalanceAim::bytes && model.mean_load() >= LoadShares::least_mean;
+  const bool with_load = model.mean_load() >= LoadShares::least_mean;
   const Evenness now = model.judge(with_load);
   const bool bytes_first = now.bytes_off > uneven_above;
-  const bool too_busy = with_load && now.load_above > busy_below;
+  const bool too_busy = with_load && aim != BalanceAim::bytes && now.load_above > busy_below;
   if (bytes_first || !with_load) {
     if (aim == BalanceAim::load && !bytes_first) return std::nullopt;
     std::optional<BalanceStep> step;
-    if (now.bytes_off > even_below) step = best_step(model, even_bytes(now), now);
+    if (now.bytes_off > even_below) step = best_step(model, even_bytes(now, with_load), now);
     if (step) return aim == BalanceAim::load ? std::nullopt : step;
     return too_busy ? best_step(model, even_load_alone(now), now) : std::nullopt;
   }

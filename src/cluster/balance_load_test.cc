@@ -138,6 +138,7 @@ TEST(BalanceLoad, SkewedLoadIsEvenedAndBytesStayEven) {
     const std::vector<BalanceScope> scopes{cluster.scope(load.seen(cluster.one_replica()))};
     EXPECT_NEAR(load_shares(cluster.ring, scopes).mean, much, 1);
     Ring ring = cluster.ring;
+    balance(ring, {cluster.scope({})});
     const size_t for_load = balance(ring, scopes);
     EXPECT_LE(unevenness(stored_shares(ring, scopes)), 0.15) << seed;
     if (for_load == 0) continue;
@@ -221,6 +222,25 @@ TEST(BalanceLoad, ByHandItEndsAsWell) {
     EXPECT_TRUE(look_ahead(ring, scopes).steps.empty());
     EXPECT_FALSE(next_balance_step(ring, scopes, BalanceAim::load)) << seed;
   }
+}
+
+/// Of steps that are as good for bytes, those are made that are good for load too.
+TEST(BalanceLoad, StepsForBytesLookAtLoadAsWell) {
+  double known = 0, unknown = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    std::mt19937_64 random(seed * 7);
+    const LoadedCluster cluster = random_cluster(seed);
+    const Load load(random, 5'000, 0.6 + 0.05 * static_cast<double>(seed % 8));
+    for (const bool tells : {true, false}) {
+      Ring ring = cluster.ring;
+      const auto parts = tells ? load.seen(cluster.one_replica()) : std::vector<std::pair<int64_t, double>>();
+      for (const BalanceStep& step : look_ahead(ring, {cluster.scope(parts)}, 40, BalanceAim::bytes).steps)
+        carry_out(ring, step);
+      EXPECT_LE(unevenness(stored_shares(ring, {cluster.scope({})})), 0.15) << seed;
+      (tells ? known : unknown) += LoadShares{load.shares(ring, cluster.rule), much}.excess();
+    }
+  }
+  EXPECT_LT(known, unknown * 0.9);
 }
 
 TEST(BalanceLoad, IdleAndUnknownLoadMovesNothing) {

@@ -1,4 +1,5 @@
 // How the nodes are kept even: what they store and do is measured, and one of them gets other tokens.
+#include "node/balance_watch.h"
 #include "node/node_parts.h"
 
 namespace asterism {
@@ -45,67 +46,6 @@ bool Node::Parts::may_balance() const {
          std::ranges::all_of(cluster.nodes(), [&](const auto& entry) { return liveness->up(entry.first); });
 }
 
-namespace {
-
-/// Since when something has been so, at every look.
-class Lasting {
- public:
-  bool for_at_least(Duration time, bool is_so, Instant now) {
-    if (!is_so) since_.reset();
-    if (is_so && !since_) since_ = now;
-    return is_so && now - *since_ >= time;
-  }
-  void begin_anew() { since_.reset(); }
-
- private:
-  std::optional<Instant> since_;
-};
-
-/// When the balancer acts, and for what.
-class BalanceWatch {
- public:
-  explicit BalanceWatch(const NodeTuning& tuning) : tuning_(tuning) {}
-
-  void begin_anew() {
-    uneven_.begin_anew();
-    busy_.begin_anew();
-  }
-  /// Where no step helps, it is tried again as seldom as a step is made.
-  std::optional<BalanceStep> look(const Ring& ring, const std::vector<BalanceScope>& scopes, Instant now) {
-    off_ = unevenness(stored_shares(ring, scopes));
-    const LoadShares load = load_shares(ring, scopes);
-    excess_ = load.excess();
-    const bool uneven = uneven_.for_at_least(tuning_.balance_after, off_ > uneven_above, now);
-    const bool busy = busy_.for_at_least(tuning_.balance_load_after, load.matters() && excess_ > busy_above, now) &&
-                      now >= rests_until_;
-    for_load_ = false;
-    if (uneven) {
-      uneven_.begin_anew();
-      if (auto step = next_balance_step(ring, scopes, BalanceAim::bytes)) return step;
-    }
-    if (!busy) return std::nullopt;
-    busy_.begin_anew();
-    for_load_ = true;
-    auto step = next_balance_step(ring, scopes, BalanceAim::load);
-    if (step) rests_until_ = now + tuning_.balance_load_rest;
-    return step;
-  }
-  /// Of the latest look.
-  std::string reason() const {
-    return for_load_ ? fmt::format("a node does {:.0f} % more than the mean", excess_ * 100)
-                     : fmt::format("a node stores {:.0f} % more or less than the mean", off_ * 100);
-  }
-
- private:
-  const NodeTuning& tuning_;
-  Lasting uneven_, busy_;
-  Instant rests_until_;
-  double off_ = 0, excess_ = 0;
-  bool for_load_ = false;
-};
-
-}  // namespace
-
 Task<void> Node::Parts::tend_load() {
   while (true) {
     service->load().advance(ports.executor.now());
@@ -114,7 +54,7 @@ Task<void> Node::Parts::tend_load() {
 }
 
 Task<void> Node::Parts::tend_balance() {
-  BalanceWatch watch(tuning);
+  BalanceWatch watch({tuning.balance_after, tuning.balance_load_after, tuning.balance_load_rest});
   Instant not_before;
   Duration rest = tuning.balance_every;
   while (true) {
