@@ -44,6 +44,7 @@ struct NodeRow {
   size_t shards = 0, primary = 0, coming = 0, going = 0;
   double primary_share = 0, stored_share = 0;  // of the ring, the mean over keyspaces
   std::optional<uint64_t> bytes;
+  std::optional<double> work_s;
 };
 
 struct Shards {
@@ -186,6 +187,8 @@ std::vector<NodeRow> count_nodes(const std::vector<NodeAnswer>& answers, const S
     NodeRow& node = nodes.emplace_back(answer.config.name, state_word(answer, fresh));
     const boost::json::value* bytes = answer.status ? find_member(*answer.status, "load.store_bytes") : nullptr;
     if (bytes && bytes->is_int64() && bytes->get_int64() >= 0) node.bytes = static_cast<uint64_t>(bytes->get_int64());
+    const boost::json::value* work = answer.status ? find_member(*answer.status, "load.work_s") : nullptr;
+    if (work && work->is_number()) node.work_s = work->to_number<double>();
   }
   // Members whose folder is elsewhere.
   for (const auto& [id, name] : shards.names)
@@ -230,7 +233,8 @@ void print_json(const Shards& shards, const std::vector<NodeRow>& nodes, bool su
                          {"stored_share", node.stored_share},
                          {"coming", node.coming},
                          {"going", node.going},
-                         {"store_bytes", node.bytes ? boost::json::value(*node.bytes) : boost::json::value()}});
+                         {"store_bytes", node.bytes ? boost::json::value(*node.bytes) : boost::json::value()},
+                         {"work_s", node.work_s ? boost::json::value(*node.work_s) : boost::json::value()}});
   if (!summary) line["shards"] = std::move(rows);
   line["nodes"] = std::move(summaries);
   print_line(boost::json::serialize(line));
@@ -271,12 +275,13 @@ void print_nodes(const std::vector<NodeRow>& nodes) {
     most = std::max(most, node.stored_share);
   }
   const auto line = [&](std::string_view name, const std::string& state, const auto& shards, std::string_view moves,
-                        const auto& primary, std::string_view owns, std::string_view holds, std::string_view stored) {
-    return fmt::format("  {:<{}}{}{:>7}{:>9}{:>9}{:>9}{:>9}{:>11}", name, name_width + 2, state, shards, moves, primary,
-                       owns, holds, stored);
+                        const auto& primary, std::string_view owns, std::string_view holds, std::string_view stored,
+                        std::string_view load) {
+    return fmt::format("  {:<{}}{}{:>7}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}", name, name_width + 2, state, shards, moves,
+                       primary, owns, holds, stored, load);
   };
-  print_line(
-      dim(line("node", fmt::format("{:<10}", "state"), "shards", "moves", "primary", "owns", "holds", "stored")));
+  print_line(dim(
+      line("node", fmt::format("{:<10}", "state"), "shards", "moves", "primary", "owns", "holds", "stored", "load")));
   for (const NodeRow& node : nodes) {
     const Colour colour = node.state == "up" ? Colour::green : node.state == "down" ? Colour::red : Colour::yellow;
     std::string moves;
@@ -287,7 +292,8 @@ void print_nodes(const std::vector<NodeRow>& nodes) {
     for (size_t i = 0; i < bar_width; ++i) bar += i < filled ? "█" : "░";
     print_line(line(node.name, coloured(fmt::format("{:<10}", node.state), colour), node.shards,
                     moves.empty() ? "-" : moves, node.primary, fmt::format("{:.1f} %", node.primary_share * 100),
-                    fmt::format("{:.1f} %", node.stored_share * 100), node.bytes ? size_text(*node.bytes) : "-") +
+                    fmt::format("{:.1f} %", node.stored_share * 100), node.bytes ? size_text(*node.bytes) : "-",
+                    node.work_s ? fmt::format("{:.0f}/s", *node.work_s) : "-") +
                "  " + bar);
   }
 }
@@ -322,9 +328,9 @@ void add_shards(CLI::App& app, Chosen& chosen) {
   shards->footer(
       "Of each node: how many shards it stores, +those that come and -those that go while members change, and of how\n"
       "many it is the first replica; which share of the ring it owns as first replica and which it holds in all, both\n"
-      "the mean over keyspaces; the bytes of its tables' files, which rows reach some time after they are written. The "
-      "bar\n"
-      "shows the share that it holds beside the largest.");
+      "the mean over keyspaces; the bytes of its tables' files, which rows reach some time after they are written;\n"
+      "and its load over the last minutes, as of reading so many small rows a second. The bar shows the share that it\n"
+      "holds beside the largest.");
   when_chosen(*shards, chosen, [options] { return show_shards(*options); });
 }
 

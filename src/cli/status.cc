@@ -39,6 +39,9 @@ boost::json::object node_object(const NodeAnswer& answer, const boost::json::obj
   node["phase"] = text_member(*answer.status, "state");
   for (const char* name : {"uptime_s", "memory_bytes"})
     if (const boost::json::value* value = answer.status->if_contains(name)) node[name] = *value;
+  for (const char* name : {"store_bytes", "work_s"})
+    if (const boost::json::value* value = find_member(*answer.status, fmt::format("load.{}", name)))
+      node[name] = *value;
   return node;
 }
 

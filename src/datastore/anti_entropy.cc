@@ -198,10 +198,12 @@ bool AntiEntropy::spoil(Bytes& mutation) const {
 }
 
 Task<Status> AntiEntropy::deliver(const RequestView& view, NodeId to, Bytes mutation, Instant deadline) {
-  if (to == self_) co_return co_await service_.write(view, std::move(mutation), deadline);
-  auto written = co_await rpc_.call(to, rpc_method::write, ReplicaService::encode_write(view, mutation),
-                                    std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
-  co_return written ? Status() : Status(fail(std::move(written).error()));
+  if (to != self_)
+    co_return co_await ReplicaService::bring(rpc_, cluster_, to, view, mutation,
+                                             std::min(deadline, executor_.now() + rpc_timeout), RpcPriority::bulk);
+  std::vector<Bytes> own;
+  own.push_back(std::move(mutation));
+  co_return co_await service_.write_all(view, std::move(own), deadline);
 }
 
 /// Writes what this node lacks (the first list) and what the peer lacks, side by side: one sync serves many.

@@ -604,11 +604,12 @@ Task<Served<ReadPage>> Coordinator::reconcile(std::shared_ptr<ReadState> first, 
       for (Bytes& mutation : mutations) {
         Status sent;
         if (node == self.options_.self) {
-          sent = co_await self.replicas_.write(view, std::move(mutation), until);
+          std::vector<Bytes> own;
+          own.push_back(std::move(mutation));
+          sent = co_await self.replicas_.write_all(view, std::move(own), until);
         } else {
-          auto reply =
-              co_await self.rpc_.call(node, rpc_method::write, ReplicaService::encode_write(view, mutation), until);
-          if (!reply) sent = fail(reply.error());
+          sent = co_await ReplicaService::bring(self.rpc_, self.cluster_, node, view, mutation, until,
+                                                RpcPriority::request);
         }
         if (!sent) {
           for (Tally::Quota* quota : {&first_quota, &second_quota}) quota->received -= quota->counts(node);

@@ -196,9 +196,8 @@ Task<Status> Hints::send(NodeId target, BytesView mutation) {
   }
   const RequestView request{metadata_.applied_index(), {{shard->id, shard->epoch}}};
   for (NodeId node : targets) {
-    auto sent = co_await rpc_.call(node, rpc_method::write, ReplicaService::encode_write(request, mutation),
-                                   executor_.now() + delivery_timeout, RpcPriority::bulk);
-    if (!sent) co_return fail(sent.error());
+    CO_TRY_STATUS(co_await ReplicaService::bring(rpc_, cluster_, node, request, mutation,
+                                                 executor_.now() + delivery_timeout, RpcPriority::bulk));
   }
   co_return Status{};
 }

@@ -54,6 +54,15 @@ Result<BytesView> Replica::row_at(BytesView key) {
 ReplicaRead::ReplicaRead(Replica& replica, const ReadCommand& command)
     : ReplicaRead(replica, command, {replica.options_.max_served_bytes, replica.options_.max_served_steps}) {}
 
+std::pair<int64_t, int64_t> ReplicaRead::tokens() const {
+  if (command_.single) return {command_.token, command_.token};
+  const auto token_of = [&](BytesView key, int64_t otherwise) {
+    if (key.size() < 12 || load_big_endian<uint32_t>(key.data()) != command_.table) return otherwise;
+    return static_cast<int64_t>(load_big_endian<uint64_t>(key.data() + 4) ^ (uint64_t{1} << 63));
+  };
+  return {token_of(command_.from, INT64_MIN), token_of(complete_ ? BytesView(command_.to) : next_, INT64_MAX)};
+}
+
 Status ReplicaRead::begin_partition(int64_t token, BytesView key, BytesView head, BytesView static_row) {
   has_head_ = !head.empty();
   empty_ = head.empty() && static_row.empty();

@@ -37,6 +37,11 @@ class ReplicaRead {
   Result<bool> go_on();
   /// Everything in one slice. Instead of both.
   Result<bool> run_through();
+  /// What it took; of a range, also the first and last token that it looked at.
+  uint32_t steps() const { return steps_; }
+  size_t bytes() const { return out_.bytes(); }
+  std::pair<int64_t, int64_t> tokens() const;
+
   /// The encoded ReadResult, once it is whole.
   Bytes take() && { return std::move(out_).finish(complete_, next_); }
 

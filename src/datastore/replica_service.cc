@@ -35,7 +35,13 @@ Result<RequestView> RequestView::decode(ByteReader& in) {
 
 ReplicaService::ReplicaService(NodeId self, Rpc& rpc, MetadataService& metadata, const ClusterState& cluster,
                                const Schema& schema, Replica& replica, Defects defects)
-    : self_(self), metadata_(metadata), cluster_(cluster), schema_(schema), replica_(replica), defects_(defects) {
+    : self_(self),
+      metadata_(metadata),
+      cluster_(cluster),
+      schema_(schema),
+      replica_(replica),
+      load_(schema),
+      defects_(defects) {
   rpc.handle(rpc_method::write, [this](RpcRequest request) { return serve_write(std::move(request)); });
   rpc.handle(rpc_method::write_all, [this](RpcRequest request) { return serve_write_all(std::move(request)); });
   rpc.handle(rpc_method::read, [this](RpcRequest request) { return serve_read(std::move(request)); });
@@ -59,6 +65,24 @@ Bytes ReplicaService::encode_write_all(const RequestView& view, const std::vecto
   view.encode(out);
   for (const Bytes& mutation : mutations) out.sized(mutation);
   return bytes;
+}
+
+Bytes ReplicaService::encode_write_all(const RequestView& view, BytesView mutation) {
+  Bytes bytes;
+  bytes.reserve(mutation.size() + 36);
+  ByteWriter out(bytes);
+  view.encode(out);
+  out.sized(mutation);
+  return bytes;
+}
+
+Task<Status> ReplicaService::bring(Rpc& rpc, const ClusterState& cluster, NodeId to, const RequestView& view,
+                                   BytesView mutation, Instant deadline, RpcPriority priority) {
+  const bool apart = cluster.level() >= balance_feature_level;
+  Bytes payload = apart ? encode_write_all(view, mutation) : encode_write(view, mutation);
+  auto written =
+      co_await rpc.call(to, apart ? rpc_method::write_all : rpc_method::write, std::move(payload), deadline, priority);
+  co_return written ? Status() : Status(fail(std::move(written).error()));
 }
 
 Bytes ReplicaService::encode_read(const RequestView& view, const ReadCommand& command, bool digest_only) {
@@ -142,8 +166,10 @@ Task<Status> ReplicaService::admit(const RequestView& view, Instant deadline) {
 Task<Status> ReplicaService::write(const RequestView& view, Bytes mutation, Instant deadline) {
   if (!knows(view)) CO_TRY_STATUS(co_await with_deadline(deadline, know(view, deadline)));
   CO_TRY_STATUS(check(view, &Shard::holds));
-  const Keyspace* keyspace = schema_.keyspace_of(MutationView::table_of(mutation));
+  const uint32_t table = MutationView::table_of(mutation);
+  const Keyspace* keyspace = schema_.keyspace_of(table);
   if (keyspace == nullptr) co_return fail(ErrorCode::not_found, "the table was dropped");
+  load_.add(table, MutationView::token_of(mutation), RingLoad::work_of_write(mutation.size()));
   co_return co_await replica_.write(std::move(mutation), durability_of(*keyspace));
 }
 
@@ -171,9 +197,19 @@ Status ReplicaService::check_readable(const ReadCommand& command) const {
   return {};
 }
 
+void ReplicaService::count(const ReplicaRead& reading) {
+  const uint32_t work = RingLoad::work_of_read(reading.steps(), reading.bytes());
+  const ReadCommand& command = reading.command();
+  if (command.single) return load_.add(command.table, command.token, work);
+  const auto [first, last] = reading.tokens();
+  load_.add_between(command.table, first, last, work);
+}
+
 Result<bool> ReplicaService::begin_read(ReplicaRead& reading) {
   TRY_STATUS(check_readable(reading.command()));
-  return reading.begin();
+  const Result<bool> done = reading.begin();
+  if (done && *done) count(reading);
+  return done;
 }
 
 Task<Status> ReplicaService::finish_read(ReplicaRead& reading, const RequestView& view, Instant deadline) {
@@ -184,7 +220,9 @@ Task<Status> ReplicaService::finish_read(ReplicaRead& reading, const RequestView
     CO_TRY_STATUS(check(view, &Shard::answers));
     CO_TRY_STATUS(check_readable(reading.command()));
     CO_TRY(const bool done, reading.go_on());
-    if (done) co_return Status{};
+    if (!done) continue;
+    count(reading);
+    co_return Status{};
   }
 }
 

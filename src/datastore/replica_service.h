@@ -7,11 +7,12 @@
 
 #include "cluster/metadata_service.h"
 #include "datastore/replica_read.h"
+#include "datastore/ring_load.h"
 
 namespace asterism::datastore {
 
 namespace rpc_method {
-inline constexpr RpcMethod write = 100;
+inline constexpr RpcMethod write = 100;  // of a client
 inline constexpr RpcMethod read = 101;
 inline constexpr RpcMethod range_hashes = 102;
 inline constexpr RpcMethod range_rows = 103;
@@ -19,7 +20,7 @@ inline constexpr RpcMethod hint = 104;
 inline constexpr RpcMethod keep_batch = 105;
 inline constexpr RpcMethod forget_batch = 106;
 inline constexpr RpcMethod shard_sizes = 107;
-inline constexpr RpcMethod write_all = 108;
+inline constexpr RpcMethod write_all = 108;  // from a backup, a hint or another replica: no load
 }  // namespace rpc_method
 
 /// What a request believes of the cluster. A replica waits until it knows as much, and refuses where the shards have
@@ -44,7 +45,8 @@ class ReplicaService {
   /// Without the network, for requests that this node coordinates itself, with a mutation that this node made or
   /// checked. Errors beside those of the replica: wrong_epoch, not_found (the table is gone), timeout.
   Task<Status> write(const RequestView& view, Bytes mutation, Instant deadline);
-  /// The same for several of one shard.
+  /// The same for several of one shard that come from a backup or another replica: what clients do not ask for counts
+  /// for no load.
   Task<Status> write_all(const RequestView& view, std::vector<Bytes> mutations, Instant deadline);
   /// The encoded result, or its digest in 8 bytes.
   Task<Result<Bytes>> read(const RequestView& view, const ReadCommand& command, bool digest_only, Instant deadline);
@@ -68,11 +70,18 @@ class ReplicaService {
   /// While rebuilding, reads are refused: rows are missing here that were acknowledged.
   void set_rebuilding(bool rebuilding) { rebuilding_ = rebuilding; }
   bool rebuilding() const { return rebuilding_; }
+  /// Of the requests that this replica served, wherever they were coordinated.
+  RingLoad& load() { return load_; }
   /// Refuses where the request does not belong here. Errors: wrong_epoch, timeout.
   Task<Status> admit(const RequestView& view, Instant deadline);
 
   static Bytes encode_write(const RequestView& view, BytesView mutation);
   static Bytes encode_write_all(const RequestView& view, const std::vector<Bytes>& mutations);
+  static Bytes encode_write_all(const RequestView& view, BytesView mutation);
+  /// Brings another replica what no client asks for now: a hint or a repair, which must outlive the call. Before the
+  /// feature level of write_all it is a write like any other.
+  static Task<Status> bring(Rpc& rpc, const ClusterState& cluster, NodeId to, const RequestView& view,
+                            BytesView mutation, Instant deadline, RpcPriority priority);
   static Bytes encode_read(const RequestView& view, const ReadCommand& command, bool digest_only);
 
  private:
@@ -84,6 +93,7 @@ class ReplicaService {
   Task<Status> store_fence(uint64_t index);
   Status check(const RequestView& view, bool (Shard::*serves)(NodeId) const) const;
   Status check_readable(const ReadCommand& command) const;
+  void count(const ReplicaRead& reading);
   Task<Result<Bytes>> serve_write(RpcRequest request);
   Task<Result<Bytes>> serve_write_all(RpcRequest request);
   Task<Result<Bytes>> serve_read(RpcRequest request);
@@ -93,6 +103,7 @@ class ReplicaService {
   const ClusterState& cluster_;
   const Schema& schema_;
   Replica& replica_;
+  RingLoad load_;
   Defects defects_;
   bool rebuilding_ = false;
   static constexpr uint64_t unknown_fence = UINT64_MAX;

@@ -142,6 +142,10 @@ Task<HttpResponse> balance_page(Node& node, Executor& executor) {
     const NodeInfo* known = cluster.node(id);
     return known != nullptr ? known->name : std::string();
   };
+  const auto share_of = [](const LoadShares& load, NodeId id) {
+    const auto found = load.shares.find(id);
+    return found != load.shares.end() ? found->second : 1;
+  };
   for (const BalanceStep& step : outlook.steps) {
     last[step.node] = {step.tokens.begin(), step.tokens.end()};
     steps.emplace_back(name_of(step.node));
@@ -155,6 +159,8 @@ Task<HttpResponse> balance_page(Node& node, Executor& executor) {
     nodes.push_back({{"name", name_of(id)},
                      {"share", share},
                      {"share_after", after != outlook.after.end() ? after->second : share},
+                     {"load_share", share_of(outlook.load_before, id)},
+                     {"load_share_after", share_of(outlook.load_after, id)},
                      {"tokens_moved", moved}});
   }
   Bytes ring;
@@ -166,6 +172,10 @@ Task<HttpResponse> balance_page(Node& node, Executor& executor) {
   const boost::json::object answer{{"ring", fmt::format("{:016x}", xxh3(ring))},
                                    {"unevenness", unevenness(outlook.before)},
                                    {"unevenness_after", unevenness(outlook.after)},
+                                   {"load_mean", outlook.load_before.mean},
+                                   {"load_matters", outlook.load_before.matters()},
+                                   {"load_excess", outlook.load_before.excess()},
+                                   {"load_excess_after", outlook.load_after.excess()},
                                    {"nodes", std::move(nodes)},
                                    {"steps", std::move(steps)}};
   co_return HttpResponse::json(200, boost::json::serialize(answer));

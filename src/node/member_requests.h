@@ -15,9 +15,11 @@ const char* to_string(MemberAction action);
 /// begun; 400 or 409 with a sentence where it is refused; 503 where the metadata log has no leader.
 Task<HttpResponse> change_members(Node& node, Executor& executor, MemberAction action, HttpRequest request);
 
-/// GET /balance: {"ring", "unevenness", "unevenness_after", "nodes": [{"name", "share", "share_after",
-/// "tokens_moved"}], "steps": names}. `ring` differs where tokens do. A share is what the node stores beside the mean
-/// of its datacenter; after: as if all steps were carried out.
+/// GET /balance: {"ring", "unevenness", "unevenness_after", "load_mean", "load_matters", "load_excess",
+/// "load_excess_after", "nodes": [{"name", "share", "share_after", "load_share", "load_share_after", "tokens_moved"}],
+/// "steps": names}. `ring` differs where tokens do. A share is what the node stores, or does, beside the mean of its
+/// datacenter; after: as if all steps were carried out. The mean load is in reads of a small row a second by node, 0
+/// where it is not known.
 Task<HttpResponse> balance_page(Node& node, Executor& executor);
 
 /// {"name", "value"}, both strings. Answers likewise.

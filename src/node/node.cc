@@ -80,8 +80,8 @@ void Node::Parts::make_services() {
                                                schema, *liveness, *service, *replica, log.child("anti_entropy"));
   mover = std::make_unique<datastore::Mover>(config.id, ports.executor, *metadata, cluster, schema, *anti_entropy,
                                              *hints, *coordinator, *replica, log.child("mover"));
-  shard_sizes =
-      std::make_unique<datastore::ShardSizes>(config.id, ports.executor, *rpc, cluster, schema, *liveness, *replica);
+  shard_sizes = std::make_unique<datastore::ShardSizes>(config.id, ports.executor, *rpc, cluster, schema, *liveness,
+                                                        *replica, service->load());
   snapshots = std::make_unique<Snapshots>(config, ports, *rpc, *metadata, cluster, schema, *liveness, *store, *replica,
                                           log.child("snapshots"));
   cluster.plant(tuning.defects);
@@ -206,6 +206,7 @@ Task<Status> Node::start_all() {
   parts.anti_entropy->start();
   parts.mover->start();
   parts.tasks.spawn(parts.tend_level());
+  parts.tasks.spawn(parts.tend_load());
   parts.tasks.spawn(parts.tend_balance());
   parts.serving = true;
   if (rebuilding) parts.tasks.spawn(parts.rebuild());

@@ -71,6 +71,9 @@ struct NodeTuning {
   /// begins to balance them.
   Duration balance_every = 10s;
   Duration balance_after = 60s;
+  /// The same for nodes that do more than others, and how long it lets a step for load take effect before the next one.
+  Duration balance_load_after = std::chrono::minutes(5);
+  Duration balance_load_rest = std::chrono::minutes(10);
   /// Versions of the program that support less can be pretended.
   FeatureLevel feature_level = newest_feature_level;
   Defects defects;
@@ -146,7 +149,7 @@ class Node {
   Task<Status> remove_dead_member(NodeId node, Instant deadline);
   /// Turns the change of that node back.
   Task<Status> cancel_change(NodeId node, Instant deadline);
-  /// How even the nodes are by what they store, and what steps would make of them.
+  /// How even the nodes are by what they store and do, and what steps would make of them.
   Task<BalanceOutlook> balance(Instant deadline);
   /// Begins the first of these steps; it is over when cluster().change() is. Errors: not_found where there is none;
   /// those of the commands of ClusterState.

@@ -1,10 +1,12 @@
-// How the nodes are kept even: what they store is measured, and one of them gets other tokens.
+// How the nodes are kept even: what they store and do is measured, and one of them gets other tokens.
+#include "node/balance_watch.h"
 #include "node/node_parts.h"
 
 namespace asterism {
 
 constexpr Duration measure_limit = 10s;
 constexpr Duration begin_limit = 10s;
+constexpr Duration load_every = 10s;
 constexpr Duration quick = 100ms;
 constexpr int rests_for = 200;                       // times as long as measuring took
 constexpr Duration respect = std::chrono::hours(1);  // for who cancelled a step
@@ -12,8 +14,7 @@ constexpr Duration respect = std::chrono::hours(1);  // for who cancelled a step
 Task<BalanceOutlook> Node::Parts::look_at_balance(size_t most_steps, Instant deadline) {
   const auto scopes = co_await shard_sizes->measure(deadline);
   Ring ring = cluster.ring();
-  BalanceOutlook outlook;
-  outlook.before = outlook.after = stored_shares(ring, scopes);
+  BalanceOutlook outlook = look_ahead(ring, scopes, 0);
   while (outlook.steps.size() < most_steps) {
     BalanceOutlook next = look_ahead(ring, scopes, 1);
     if (next.steps.empty()) break;
@@ -23,6 +24,7 @@ Task<BalanceOutlook> Node::Parts::look_at_balance(size_t most_steps, Instant dea
     ring.add(step.node, place, step.tokens);
     outlook.steps.push_back(step);
     outlook.after = std::move(next.after);
+    outlook.load_after = std::move(next.load_after);
     co_await yield_now();
   }
   co_return outlook;
@@ -44,15 +46,22 @@ bool Node::Parts::may_balance() const {
          std::ranges::all_of(cluster.nodes(), [&](const auto& entry) { return liveness->up(entry.first); });
 }
 
+Task<void> Node::Parts::tend_load() {
+  while (true) {
+    service->load().advance(ports.executor.now());
+    co_await sleep_for(load_every);
+  }
+}
+
 Task<void> Node::Parts::tend_balance() {
-  std::optional<Instant> uneven_since;
+  BalanceWatch watch({tuning.balance_after, tuning.balance_load_after, tuning.balance_load_rest});
   Instant not_before;
   Duration rest = tuning.balance_every;
   while (true) {
     co_await sleep_for(rest);
     if (std::exchange(balance_cancelled, false)) not_before = ports.executor.now() + respect;
     if (!may_balance() || ports.executor.now() < not_before) {
-      uneven_since.reset();
+      watch.begin_anew();
       continue;
     }
     const Instant begun_at = ports.executor.now();
@@ -60,20 +69,11 @@ Task<void> Node::Parts::tend_balance() {
     // With very many tables or shards it is done more seldom.
     const Duration took = ports.executor.now() - begun_at;
     rest = took > quick ? std::max(tuning.balance_every, took * rests_for) : tuning.balance_every;
-    if (unevenness(stored_shares(cluster.ring(), scopes)) <= uneven_above) {
-      uneven_since.reset();
-      continue;
-    }
-    if (!uneven_since) uneven_since = ports.executor.now();
-    if (ports.executor.now() - *uneven_since < tuning.balance_after || !may_balance()) continue;
-    // Where no step helps, it is tried again as seldom.
-    uneven_since = ports.executor.now();
-    const BalanceOutlook outlook = look_ahead(cluster.ring(), scopes, 1);
-    if (outlook.steps.empty()) continue;
-    const BalanceStep step = outlook.steps.front();
-    log.info("a node stores {:.0f} % more or less than the mean: node {} gets other tokens",
-             unevenness(outlook.before) * 100, step.node);
-    if (Status begun = co_await move_tokens(step.node, step.tokens, ports.executor.now() + begin_limit); !begun)
+    if (!may_balance()) continue;
+    const auto step = watch.look(cluster.ring(), scopes, ports.executor.now());
+    if (!step) continue;
+    log.info("{}: node {} gets other tokens", watch.reason(), step->node);
+    if (Status begun = co_await move_tokens(step->node, step->tokens, ports.executor.now() + begin_limit); !begun)
       log.info("balancing waits: {}", begun.error().to_string());
   }
 }
@@ -85,8 +85,11 @@ Task<BalanceOutlook> Node::balance(Instant deadline) {
 Task<Status> Node::rebalance(Instant deadline) {
   const BalanceOutlook outlook = co_await parts_->look_at_balance(1, deadline);
   if (outlook.steps.empty())
-    co_return fail(ErrorCode::not_found, "the nodes are {:.1f} % off the mean at most, and no step would help enough",
-                   unevenness(outlook.before) * 100);
+    co_return fail(
+        ErrorCode::not_found,
+        "the nodes are {:.1f} % off the mean at most, the busiest does {:.0f} % more, and no step would help "
+        "enough",
+        unevenness(outlook.before) * 100, outlook.load_before.excess() * 100);
   co_return co_await parts_->move_tokens(outlook.steps.front().node, outlook.steps.front().tokens, deadline);
 }
 

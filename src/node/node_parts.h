@@ -105,6 +105,7 @@ struct Node::Parts {
   Task<Status> check_level_marks();
   Task<void> tend_level();
   Task<Status> wait_for_level(FeatureLevel level);
+  Task<void> tend_load();
   Task<void> tend_balance();
   bool may_balance() const;
   Task<BalanceOutlook> look_at_balance(size_t most_steps, Instant deadline);

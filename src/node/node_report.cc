@@ -35,6 +35,8 @@ boost::json::object Node::Parts::load_object() {
   if (repair.last) comparison["last_s"] = std::chrono::duration<double>(ports.executor.now() - *repair.last).count();
   out["comparison"] = std::move(comparison);
   out["store_bytes"] = store->file_bytes();
+  service->load().advance(ports.executor.now());
+  out["work_s"] = service->load().total();
   if (tuning.host != nullptr) {
     if (auto bytes = tuning.host->resident_bytes()) out["resident_bytes"] = *bytes;
     out["cpu_s"] = std::chrono::duration<double>(tuning.host->processor_time()).count();
@@ -49,6 +51,9 @@ void Node::report(MetricsPage& page) const {
   page.counter("asterism_replica_flushes_total", "Flushes of the table store.", replica.flushes);
   page.gauge("asterism_replica_pending_bytes", "Mutations that wait for the log.",
              static_cast<double>(parts.replica->pending_bytes()));
+  page.gauge("asterism_replica_work_per_second",
+             "Work of this replica for clients over the last minutes, in reads of a small row a second.",
+             parts.service->load().total());
   const auto& requests = parts.coordinator->counters();
   page.counter("asterism_coordinator_writes_total", "Writes coordinated here.", requests.writes);
   page.counter("asterism_coordinator_reads_total", "Reads coordinated here.", requests.reads);

@@ -3,12 +3,14 @@
 import json
 import os
 import subprocess
+import threading
 import time
 
 import pytest
+from cassandra import DriverException
 
 from cluster import ASTERISM, Cluster, command, wait_until
-from cql import Writers, connect, keyspace
+from cql import Writers, connect, execute_concurrent_with_args, keyspace
 
 LONG = os.environ.get("ASTERISM_LONG") == "1"
 BLOB = 100_000
@@ -95,6 +97,100 @@ def test_a_node_that_stores_too_much_gets_other_tokens(tmp_path):
         select = session.prepare("SELECT v FROM lopsided.t WHERE k = ?")
         assert all(len(session.execute(select, (key,)).one().v) == BLOB for key in keys)
         wait_until(lambda: command("verify", "--data", cluster.data).returncode == 0, 30, "equal replicas")
+
+
+HOT_PARTITIONS, HOT_ROWS = 20, 1000
+
+
+class Counting:
+    """Clients that count the rows of a few partitions, again and again."""
+
+    def __init__(self, driver, select, keys, threads=3):
+        self.counted, self.failed, self.wrong, self.ended = 0, 0, [], threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(driver.connect(), select, keys[i::threads]))
+                        for i in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, session, select, keys):
+        while not self.ended.is_set():
+            for key in keys:
+                try:
+                    rows = session.execute(select, (key,)).one()[0]
+                    self.counted += 1
+                    if rows != HOT_ROWS:
+                        self.wrong.append((key, rows))
+                except DriverException:  # with one replica, whoever is suspected for a moment is missed
+                    self.failed += 1
+
+    def stop(self):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def make_hot_partitions(cluster, driver, session):
+    """A few partitions of one node, which are nothing beside what all ranges count for as bytes."""
+    session.execute("CREATE KEYSPACE hot WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+    session.execute("CREATE TABLE hot.t (k int, c int, PRIMARY KEY (k, c))")
+    select = session.prepare("SELECT count(*) FROM hot.t WHERE k = ?")
+    keys, key = [], 0
+    while len(keys) < HOT_PARTITIONS:
+        (owner,) = driver.metadata.get_replicas("hot", select.bind((key,)).routing_key)
+        if owner.address == cluster.nodes[0]["address"]:
+            keys.append(key)
+        key += 1
+    insert = session.prepare("INSERT INTO hot.t (k, c) VALUES (?, ?)")
+    for key in keys:
+        execute_concurrent_with_args(session, insert, [(key, c) for c in range(HOT_ROWS)], concurrency=50)
+    return select, keys
+
+
+def test_a_node_that_has_too_much_to_do_gets_other_tokens(tmp_path):
+    """With ASTERISM_LONG by itself, which takes five minutes of load before anything moves."""
+    with Cluster(tmp_path / "data") as cluster, connect(cluster) as driver:
+        session = driver.connect()
+        if not LONG:
+            assert setting(cluster, "balancer", "off").returncode == 0
+        select, keys = make_hot_partitions(cluster, driver, session)
+        idle = outlook(cluster)
+        assert not idle["steps"] and not idle["load_matters"] and idle["unevenness"] < 0.1, idle
+        assert "too little to move anything for" in command("rebalance", "--dry-run", "--data", cluster.data).stdout
+        clients = Counting(driver, select, keys)
+        try:
+            before = wait_until(lambda: (seen := outlook(cluster))["load_matters"] and seen["load_excess"] > 1.5 and seen,
+                                60, "load")
+            shares = {node["name"]: node for node in before["nodes"]}
+            assert shares["n1"]["load_share"] > 2.5 and shares["n2"]["load_share"] < 0.3, shares
+            assert before["steps"] and before["load_excess_after"] < 0.3 and before["unevenness_after"] < 0.1, before
+            table = command("rebalance", "--dry-run", "--data", cluster.data).stdout
+            assert "small rows a second by node" in table and "steps lead there" in table, table
+            shown = {node["name"]: node for node in json.loads(
+                command("shards", "--summary", "--data", cluster.data, "--json").stdout)["nodes"]}
+            assert shown["n1"]["work_s"] > 10 * shown["n2"]["work_s"], shown
+            if LONG:
+                began = time.monotonic()
+                wait_until(lambda: status(cluster).get("change", {}).get("what") == "rebalance", 420, "the balancer")
+                assert time.monotonic() - began > 200, "load has to last"
+                wait_until(lambda: "change" not in status(cluster), 60, "the end of the step")
+            else:
+                done = command("rebalance", "--data", cluster.data, "--json", timeout=120)
+                assert done.returncode == 0, done.stderr + cluster.log_tails()
+                said = json.loads(done.stdout)
+                assert said["steps"] > 0 and said["load_excess_before"] > 1.5 > 0.3 > said["load_excess"], said
+            after = outlook(cluster)
+            assert after["load_excess"] < before["load_excess"] / 2 and after["unevenness"] < 0.1, after
+            if not LONG:
+                assert not after["steps"], "it is over, and nothing leads back"
+            # What replicas do now, and not what is expected of them.
+            ring = after["ring"]
+            wait_until(lambda: (work := [node["work_s"] for node in json.loads(
+                command("shards", "--summary", "--data", cluster.data, "--json").stdout)["nodes"]]) and
+                max(work) < 2.7 * sum(work) / 3, 240, "the others do it")
+            assert outlook(cluster)["ring"] == ring, "nothing else moved"
+        finally:
+            clients.stop()
+        assert clients.counted > 100 > clients.failed and not clients.wrong, clients.wrong[:5]
 
 
 @pytest.mark.parametrize("by", ["cancel", "add"])
