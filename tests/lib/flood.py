@@ -58,7 +58,8 @@ class Flood:
         self.selector.modify(state["raw"].socket, events, state)
 
     def run(self, seconds):
-        for key in list(self.selector.get_map().values()):
+        """Again: goes on with what is under way."""
+        for key in [] if self.asked else list(self.selector.get_map().values()):
             self._ask(key.data, range(self.pipeline))
         end = time.monotonic() + seconds
         while time.monotonic() < end:
