@@ -33,7 +33,7 @@ class KeyValueStore {
  public:
   struct Options {
     std::string path = "store";
-    /// should_flush() says yes beyond this; apply() answers `overloaded` beyond three times as much.
+    /// should_flush() says yes beyond this; apply() answers `overloaded` beyond two and a half times as much.
     uint64_t memtable_bytes = 8u << 20;
     uint64_t block_cache_bytes = 8u << 20;
     uint32_t max_open_files = 256;

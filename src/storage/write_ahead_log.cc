@@ -150,9 +150,9 @@ Task<void> WriteAheadLog::sync_stored() {
 
 Task<void> WriteAheadLog::sync_relaxed() {
   while (true) {
-    while (stored_ == durable_) co_await relaxed_.wait();
+    while (stored_ == durable_ || failure_) co_await relaxed_.wait();
     co_await sleep_for(options_.sync_relaxed_after);
-    if (stored_ == durable_ || failure_) continue;
+    if (stored_ == durable_) continue;
     sync_wanted_ = true;
     work_.wake_one();
   }

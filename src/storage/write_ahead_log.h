@@ -42,7 +42,7 @@ class WriteAheadLog {
     uint64_t new_log_id = 1;
     uint64_t segment_bytes = 64u << 20;
     uint64_t max_batch_bytes = 4u << 20;
-    /// Bytes that were appended and are not durable. Beyond it append() answers `overloaded`.
+    /// Bytes that were appended and are not stored. Beyond it append() answers `overloaded`.
     uint64_t max_pending_bytes = 64u << 20;
     Duration sync_relaxed_after = std::chrono::milliseconds(10);
   };
