@@ -51,6 +51,7 @@ ALLOWED = {
         "strerror_r": "Boost.System's header names error codes; Beast's parser brings it along",
     },
     "cli": {
+        "strerror_r": "Boost.System's header, likewise; Boost.JSON brings it along",
         "std::filesystem::status(std::filesystem::__cxx11::path const&, std::error_code&)":
             "CLI11's validators of paths",
     },
