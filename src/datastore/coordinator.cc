@@ -396,11 +396,11 @@ void Coordinator::ask(const std::shared_ptr<ReadState>& state, NodeId node, bool
 }
 
 Task<void> Coordinator::read_from(std::shared_ptr<ReadState> state, NodeId node, bool digest_only) {
-  const Instant began = executor_.now();
   Result<Bytes> reply;
   if (node == options_.self) {
     reply = co_await replicas_.read(state->view, state->command, digest_only, state->deadline);
   } else {
+    const Instant began = executor_.now();
     reply = co_await rpc_.call(node, rpc_method::read,
                                ReplicaService::encode_read(state->view, state->command, digest_only), state->deadline);
     if (reply) usual_read_ += (executor_.now() - began - usual_read_) / 16;

@@ -5,8 +5,11 @@
 
 namespace asterism::datastore {
 
+constexpr size_t usual_row_bytes = 160;  // so that a small row does not grow its buffer
+
 Mutation::Mutation(uint32_t table, int64_t token, BytesView partition_key) {
   ASSERT(partition_key.size() <= 65535);
+  bytes_.reserve(partition_key.size() + usual_row_bytes);
   ByteWriter out(bytes_);
   out.u32_le(table);
   out.u64_le(static_cast<uint64_t>(token));
@@ -30,6 +33,7 @@ void Mutation::add_head(const PartitionHead& head) {
 /// As merging leaves it: a row that is the only version of itself is stored and read as it came.
 static Bytes canonical(const Row& row) {
   Bytes value;
+  value.reserve(usual_row_bytes);
   if (row.deletion.none() && row.collections.empty())
     encode_row(row, value);
   else

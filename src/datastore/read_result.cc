@@ -5,8 +5,11 @@
 
 namespace asterism::datastore {
 
+constexpr size_t usual_row_bytes = 320;  // one allocation for a small row instead of three
+
 void ReadResultWriter::begin_partition(int64_t token, BytesView key, BytesView head, BytesView static_row) {
   begun_at_ = bytes_.size();
+  if (begun_at_ == 0) bytes_.reserve(usual_row_bytes + key.size() + head.size() + static_row.size());
   ByteWriter out(bytes_);
   out.u8(1);
   out.u64_le(static_cast<uint64_t>(token));

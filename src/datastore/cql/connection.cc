@@ -287,12 +287,11 @@ void Connection::start(std::unique_ptr<Work> work) {
 }
 
 Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> self, std::unique_ptr<Work> work) {
-  const Instant started = server_.executor_.now();
   const int16_t stream = work->envelope.header.stream;
   auto& message = work->request.message;
   // has_room() guessed what the requests before this one would answer.
   while (backlog() >= server_.options_.backlog_bytes_max && !closed_) co_await room_.wait();
-  Ran ran;
+  Ran ran{.begun = server_.executor_.now()};
   bool statement = true;
   if (closed_) {
     statement = false;  // Nobody waits for it, and it has not begun.
@@ -314,7 +313,7 @@ Task<void> Connection::run_request([[maybe_unused]] std::shared_ptr<Connection> 
     flush();
   if (statement) {
     StatementCounters& of_kind = counters.statements[static_cast<size_t>(ran.kind)];
-    of_kind.time.record(ended - started);
+    of_kind.time.record(ended - ran.begun);
     if (ran.failed) ++of_kind.failed;
   }
   server_.admission_.done();

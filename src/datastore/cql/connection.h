@@ -17,6 +17,7 @@ struct Work {
 
 /// What became of a statement.
 struct Ran {
+  Instant begun;
   StatementKind kind = StatementKind::other;
   bool failed = true;
 };
@@ -65,7 +66,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void audit_change(const Plan& plan, const Outcome& outcome) const;
   const Principal* principal() const { return principal_ ? &*principal_ : nullptr; }
   Answer<PreparedPtr> find_prepared(BytesView id);
-  Answer<QueryOptions> options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream) const;
+  Answer<QueryOptions> options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream,
+                                   Instant begun) const;
   void describe_to_client(const Describe& statement, std::string_view keyspace, int16_t stream, Ran& ran);
   void deliver(Outcome outcome, int16_t stream, Ran& ran);
 

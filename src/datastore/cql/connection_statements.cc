@@ -43,8 +43,8 @@ wire::ErrorResponse unprepared(BytesView id) {
 
 }  // namespace
 
-Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParameters& parameters,
-                                             int16_t stream) const {
+Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParameters& parameters, int16_t stream,
+                                             Instant begun) const {
   QueryOptions options;
   options.consistency = parameters.consistency;
   options.serial_consistency = parameters.serial_consistency;
@@ -59,7 +59,7 @@ Answer<QueryOptions> Connection::options_for(const Plan& plan, wire::QueryParame
   options.paging_state = parameters.paging_state;
   options.timestamp_us = parameters.timestamp_us;
   options.now_in_seconds = parameters.now_in_seconds;
-  options.deadline = server_.executor_.now() + limit_of(plan, server_.options_);
+  options.deadline = begun + limit_of(plan, server_.options_);
   options.read_limit = server_.options_.read_timeout;
   options.abandoned = &closed_;
   options.version = version();
@@ -79,7 +79,7 @@ Task<void> Connection::run_query(wire::Query& query, int16_t stream, Ran& ran) {
   auto plan = make_plan(*statement, keyspace, server_.statements_.catalog());
   if (!plan) co_return send(std::move(plan.error()), stream);
   ran.kind = kind_of(**plan);
-  auto options = options_for(**plan, query.parameters, stream);
+  auto options = options_for(**plan, query.parameters, stream, ran.begun);
   if (!options) co_return send(std::move(options.error()), stream);
   Outcome outcome = co_await server_.statements_.execute(*plan, std::move(*options));
   audit_change(**plan, outcome);
@@ -135,7 +135,7 @@ Task<void> Connection::run_execute(wire::Execute& request, int16_t stream, Ran& 
   if (!prepared) co_return send(std::move(prepared.error()), stream);
   const PreparedStatement& statement = **prepared;
   ran.kind = kind_of(*statement.plan);
-  auto options = options_for(*statement.plan, request.parameters, stream);
+  auto options = options_for(*statement.plan, request.parameters, stream, ran.begun);
   if (!options) co_return send(std::move(options.error()), stream);
   if (statement.plan->is_select()) {
     // What a conditional write answers is known only when it ran, so it always describes its columns.
@@ -174,7 +174,7 @@ Task<void> Connection::run_batch(const wire::Batch& batch, int16_t stream, Ran& 
   options.serial_consistency = batch.serial_consistency;
   options.timestamp_us = batch.timestamp_us;
   options.now_in_seconds = batch.now_in_seconds;
-  options.deadline = server_.executor_.now() + server_.options_.write_timeout;
+  options.deadline = ran.begun + server_.options_.write_timeout;
   options.version = version();
   options.stream = stream;
   options.principal = principal();

@@ -33,6 +33,7 @@ struct QueryOptions {
   std::optional<BytesView> paging_state;
   std::optional<int64_t> timestamp_us;    // the client's default timestamp
   std::optional<int32_t> now_in_seconds;  // v5: instead of the node's clock for expiry
+  int64_t now_s(int64_t now_us) const { return now_in_seconds ? *now_in_seconds : now_us / 1'000'000; }
   Instant deadline = Instant::never();
   /// What a SELECT that reads several times has for each of them, also behind the deadline: who counts a large table
   /// waits for it.
@@ -99,7 +100,6 @@ class StatementExecutor {
   friend class WriteRun;
   /// Microseconds of the wall clock, larger than any given before.
   int64_t next_timestamp_us();
-  int64_t now_s(const QueryOptions& options) const;
   Task<Outcome> select(PlanPtr plan, QueryOptions options);
   Task<Outcome> write(PlanPtr plan, QueryOptions options);
   Task<Outcome> batch(PlanPtr plan, QueryOptions options);

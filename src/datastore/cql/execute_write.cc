@@ -21,8 +21,8 @@ class WriteRun {
   Task<Answer<void>> add(const WritePlan& plan, std::span<const wire::Value> values) {
     if (plan.conditional) co_return invalid("{}", no_transactions);
     const Bindings bound = bindings(values);
-    WriteContext context{timestamp_us_, executor_.now_s(options_), [this] { return executor_.next_timestamp_us(); },
-                         &executor_.random_};
+    WriteContext context{timestamp_us_, options_.now_s(functions_.now_us),
+                         [this] { return executor_.next_timestamp_us(); }, &executor_.random_};
     WriteBuilder builder(plan, bound, context);
     CO_TRY_STATUS(builder.prepare());
     for (const WriteBuilder::Read& read : builder.reads()) {

@@ -180,8 +180,11 @@ bool RowCursor::next(std::vector<std::optional<BytesView>>& row) {
 
 // ---- RowsWriter
 
+constexpr size_t usual_answer_bytes = 256;  // so that a small row does not grow its buffer three times
+
 Result<RowsWriter> RowsWriter::create(const ResultMetadata& metadata, Version version, int16_t stream, Bytes& out) {
   RowsWriter writer(out, version);
+  out.reserve(out.size() + usual_answer_bytes);
   begin_envelope({version, Direction::response, 0, stream, Opcode::result}, out);
   NotationWriter notation(out);
   notation.int_(static_cast<int32_t>(ResultKind::rows));

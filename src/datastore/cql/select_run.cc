@@ -48,7 +48,7 @@ SelectRun::SelectRun(StatementExecutor& executor, const Plan& plan, const QueryO
       row_(plan_.where) {
   functions_.now_us = executor.clock_.wall_now().us;
   functions_.random = &executor.random_;
-  now_s_ = executor.now_s(options);
+  now_s_ = options.now_s(functions_.now_us);
 }
 
 Task<Outcome> StatementExecutor::select(PlanPtr plan, QueryOptions options) {
@@ -133,7 +133,10 @@ Answer<void> SelectRun::prepare_reads() {
     for (PartitionKey& key : keys) {
       command.token = key.token;
       command.partition_key = std::move(key.bytes);
-      commands_.push_back(command);
+      if (&key == &keys.back())
+        commands_.push_back(std::move(command));
+      else
+        commands_.push_back(command);
     }
     return {};
   }
