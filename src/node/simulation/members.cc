@@ -131,9 +131,10 @@ NodeConfig MemberLoad::joining_config(size_t machine) {
   return config;
 }
 
-/// False: it was refused. What nobody answered is asked again.
-Task<bool> MemberLoad::ask(const std::function<Task<Status>(Node&, Instant)>& request) {
-  auto work = [&request](Node& node, NodeProcess&, Instant deadline) -> Task<Result<bool>> {
+/// False: it was refused. What nobody answered is asked again. A frozen node may make the request long after its caller
+/// has gone on, so it refers to nothing of the caller's.
+Task<bool> MemberLoad::ask(std::function<Task<Status>(Node&, Instant)> request) {
+  auto work = [request = std::move(request)](Node& node, NodeProcess&, Instant deadline) -> Task<Result<bool>> {
     CO_TRY_STATUS(co_await request(node, deadline));
     co_return true;
   };
@@ -158,7 +159,7 @@ Task<bool> MemberLoad::begin(MemberStep what, size_t subject, size_t replaced) {
   info.rpc_port = config.rpc_port;
   info.endpoints = {{"cql", config.cql_port}, {"http", config.http_port}};
   info.place = config.place;
-  const std::function<Task<Status>(Node&, Instant)> request = [&](Node& node, Instant deadline) {
+  const std::function<Task<Status>(Node&, Instant)> request = [=](Node& node, Instant deadline) {
     if (what == MemberStep::decommission) return node.remove_member(id, deadline);
     if (what == MemberStep::remove) return node.remove_dead_member(id, deadline);
     return node.add_member(info, dead, deadline);
@@ -230,7 +231,7 @@ Task<void> MemberLoad::rebalance(MemberPlan::Step step) {
       const FeatureLevel level = state->level();
       if (random_.chance(0.5)) delay_news(subject);
       const bool taken =
-          co_await ask([&](Node& node, Instant deadline) { return node.move_tokens(id, tokens, deadline); });
+          co_await ask([id, tokens](Node& node, Instant deadline) { return node.move_tokens(id, tokens, deadline); });
       if (taken && level < balance_feature_level && freshest() != nullptr &&
           freshest()->level() < balance_feature_level)
         co_return verdict_.fail("tokens moved at a feature level that does not know of it");

@@ -47,7 +47,7 @@ class MemberLoad {
   std::vector<int64_t> other_tokens(const std::vector<int64_t>& tokens);
   Task<bool> reaches_level(FeatureLevel level);
   Task<bool> begin(MemberStep what, size_t subject, size_t replaced);
-  Task<bool> ask(const std::function<Task<Status>(Node&, Instant)>& request);
+  Task<bool> ask(std::function<Task<Status>(Node&, Instant)> request);
   Task<void> finish(MemberPlan::Step step, size_t subject);
   void delay_news(size_t subject);
   const ClusterState* freshest();
