@@ -106,8 +106,7 @@ bool Run::restart_all() {
       machine.crash(how == 0 ? sim::Crash::power : sim::Crash::kill);
     } else {
       machine.stop();
-      // 16 MiB that wait for the log are 1,000 of its smallest segments, each four accesses to the disk.
-      if (!wait("a clean stop", [&] { return !machine.running(); }, 180s)) return false;
+      if (!wait("a clean stop", [&] { return !machine.running(); }, 60s)) return false;
     }
     machine.start();
     if (random_.chance(0.5)) simulation_.run_for(sim::random_between(random_, 1ms, 500ms));
